@@ -1,0 +1,181 @@
+//! A checkpoint store in memory: for tests, and for pipelines that need not survive the process.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    Checkpoint, CheckpointStore, Epoch, Generation, KEPT_CHECKPOINTS, Loaded, Save, Saved, StateRows, StoreId,
+};
+use crate::{DeadLetter, Error, Name, Result, Snapshot, random::Random};
+
+/// Keeps checkpoints for as long as it lives.
+#[derive(Debug)]
+pub struct MemoryStore {
+    id: StoreId,
+    pipelines: Mutex<HashMap<Name, Pipeline>>,
+}
+
+#[derive(Debug, Default)]
+struct Pipeline {
+    generation: Generation,
+    /// Serialised, so that what is loaded has gone through the same form as everywhere else.
+    checkpoints: BTreeMap<Epoch, Vec<u8>>,
+    /// By stage and key, each version with its epoch; `None` is a key that is gone.
+    states: BTreeMap<(Name, Vec<u8>), BTreeMap<Epoch, Option<Vec<u8>>>>,
+    dead_letters: Vec<DeadLetter>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> MemoryStore {
+        MemoryStore::new()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> MemoryStore {
+        MemoryStore {
+            id: StoreId(Random::from_os().u128().to_be_bytes()),
+            pipelines: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn pipelines(&self) -> MutexGuard<'_, HashMap<Name, Pipeline>> {
+        // A panic elsewhere can't leave a pipeline half changed: each change is one assignment at its end.
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipeline {
+    fn fence(&self, generation: Generation) -> Result<()> {
+        if generation == self.generation {
+            return Ok(());
+        }
+        Err(Error::fenced(format!("generation {generation} was replaced by {}", self.generation)))
+    }
+
+    fn oldest(&self) -> Result<BTreeMap<Name, super::Position>> {
+        match self.checkpoints.values().next() {
+            Some(bytes) => Ok(Checkpoint::from_bytes(bytes)?.positions),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    fn put(&mut self, stage: &Name, key: Vec<u8>, epoch: Epoch, value: Option<Vec<u8>>) {
+        self.states.entry((stage.clone(), key)).or_default().insert(epoch, value);
+    }
+
+    fn save_state(&mut self, stage: &Name, epoch: Epoch, snapshot: Snapshot) {
+        match snapshot {
+            Snapshot::Unchanged => {}
+            Snapshot::Full(bytes) => {
+                let keys: Vec<Vec<u8>> =
+                    self.states.keys().filter(|(name, _)| name == stage).map(|(_, key)| key.clone()).collect();
+                for key in keys {
+                    self.put(stage, key, epoch, None);
+                }
+                self.put(stage, Vec::new(), epoch, Some(bytes));
+            }
+            Snapshot::Delta(rows) => {
+                for (key, value) in rows {
+                    self.put(stage, key, epoch, value);
+                }
+            }
+        }
+    }
+
+    /// Drops checkpoints beyond those kept, and the versions of state that none of them needs.
+    fn trim(&mut self) {
+        while self.checkpoints.len() > KEPT_CHECKPOINTS {
+            self.checkpoints.pop_first();
+        }
+        let Some(oldest) = self.checkpoints.keys().next().copied() else { return };
+        self.states.retain(|_, versions| {
+            let needed = versions.range(..=oldest).next_back().map(|(epoch, _)| *epoch);
+            versions.retain(|epoch, value| {
+                *epoch > oldest || (Some(*epoch) == needed && value.is_some())
+            });
+            !versions.is_empty()
+        });
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for MemoryStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    async fn claim(&self, pipeline: &Name) -> Result<Generation> {
+        let mut pipelines = self.pipelines();
+        let claimed = &mut pipelines.entry(pipeline.clone()).or_default().generation;
+        claimed.0 += 1;
+        Ok(*claimed)
+    }
+
+    async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {
+        let pipelines = self.pipelines();
+        let Some(entry) = pipelines.get(pipeline) else { return Ok(None) };
+        entry.fence(generation)?;
+        let Some(bytes) = entry.checkpoints.values().next_back() else { return Ok(None) };
+        Ok(Some(Loaded { checkpoint: Checkpoint::from_bytes(bytes)?, oldest: entry.oldest()?, fallback: None }))
+    }
+
+    async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {
+        let pipelines = self.pipelines();
+        let rows: Vec<_> = pipelines
+            .get(pipeline)
+            .into_iter()
+            .flat_map(|entry| &entry.states)
+            .filter(|((name, _), _)| name == stage)
+            .filter_map(|((_, key), versions)| {
+                let (_, value) = versions.range(..=epoch).next_back()?;
+                Some(Ok((key.clone(), value.clone()?)))
+            })
+            .collect();
+        Ok(Box::new(rows.into_iter()))
+    }
+
+    async fn save(&self, save: Save) -> Result<Saved> {
+        let Save { generation, checkpoint, states, dead_letters } = save;
+        let bytes = checkpoint.to_bytes()?;
+        let mut pipelines = self.pipelines();
+        let Some(entry) = pipelines.get_mut(&checkpoint.pipeline) else {
+            return Err(Error::fenced("the pipeline was never claimed"));
+        };
+        entry.fence(generation)?;
+        if let Some(last) = entry.checkpoints.keys().next_back()
+            && last.next() != checkpoint.epoch
+        {
+            return Err(Error::state(format!("epoch {} does not follow epoch {last}", checkpoint.epoch)));
+        }
+        for (stage, snapshot) in states {
+            entry.save_state(&stage, checkpoint.epoch, snapshot);
+        }
+        entry.dead_letters.extend(dead_letters);
+        entry.checkpoints.insert(checkpoint.epoch, bytes);
+        entry.trim();
+        Ok(Saved { oldest: entry.oldest()? })
+    }
+
+    async fn forget(&self, pipeline: &Name) -> Result<()> {
+        if let Some(entry) = self.pipelines().get_mut(pipeline) {
+            *entry = Pipeline { generation: entry.generation, ..Pipeline::default() };
+        }
+        Ok(())
+    }
+
+    async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64> {
+        Ok(self.pipelines().get(pipeline).map_or(0, |entry| entry.dead_letters.len() as u64))
+    }
+
+    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
+        let pipelines = self.pipelines();
+        let letters = pipelines.get(pipeline).map(|entry| entry.dead_letters.iter().take(limit).cloned().collect());
+        Ok(letters.unwrap_or_default())
+    }
+}

@@ -1,0 +1,111 @@
+//! The trait of checkpoint stores.
+
+use std::{collections::BTreeMap, fmt};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Checkpoint, Epoch, Generation, Position};
+use crate::{DeadLetter, Name, Result, Snapshot};
+
+/// Identity of a checkpoint store: fences in sinks are keyed by it, because generations of two stores can't
+/// be compared.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StoreId(pub [u8; 16]);
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The state of one transform at one epoch: keys and their bytes, ascending by key.
+pub type StateRows = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>> + Send>;
+
+/// What a store saves in one atomic step.
+#[derive(Clone, Debug)]
+pub struct Save {
+    /// The claim under which it is saved: a newer one makes the save fail with `Fenced`.
+    pub generation: Generation,
+    /// The checkpoint. Its epoch is one more than the last saved one, or any for the first.
+    pub checkpoint: Checkpoint,
+    /// What changed in the states of the transforms, by stage.
+    pub states: Vec<(Name, Snapshot)>,
+    /// The dead letters of the epoch.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// What a save gives back.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// The positions of the oldest checkpoint that is kept: sources may trim below them.
+    pub oldest: BTreeMap<Name, Position>,
+}
+
+/// What a store loads.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The newest readable checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The positions of the oldest checkpoint that is kept.
+    pub oldest: BTreeMap<Name, Position>,
+    /// Set when newer checkpoints could not be read: the engine draws a new incarnation and alarms.
+    pub fallback: Option<Fallback>,
+}
+
+/// Newer checkpoints were damaged and have been removed, with their dead letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The newest epoch that could not be read.
+    pub lost: Epoch,
+    /// Why.
+    pub reason: String,
+}
+
+/// Where checkpoints and dead letters are kept. Shared by all pipelines of a process.
+///
+/// Contract (checked by the suite in [`testing`](crate::testing), which every implementation runs):
+/// - `claim` is durable before it returns, and each gives a greater generation than any before, also after
+///   `forget`.
+/// - `save` is atomic and durable before it returns `Ok`: a compare-and-set on (generation, epoch − 1). A save
+///   of an older generation fails with `Fenced` and changes nothing; one whose epoch does not follow the last
+///   saved one fails with `State` and changes nothing.
+/// - An error of any other kind from `save` leaves the outcome unknown: the caller starts again, and `load`
+///   decides.
+/// - Several saves may be in flight, of different pipelines; a store may put them into one transaction.
+/// - Dropping the future of a call does not undo it.
+#[async_trait]
+pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
+    /// The identity of this store, the same for its whole life.
+    fn id(&self) -> StoreId;
+
+    /// Claims the pipeline: all older generations are fenced from now on.
+    async fn claim(&self, pipeline: &Name) -> Result<Generation>;
+
+    /// The newest readable checkpoint, or `None` if there is none.
+    ///
+    /// # Errors
+    /// `Fenced` when `generation` is not the newest, `State` when checkpoints are there and none is readable.
+    async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>>;
+
+    /// The state of `stage` as of `epoch`: for each key the newest row not above it.
+    async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows>;
+
+    /// The commit point.
+    async fn save(&self, save: Save) -> Result<Saved>;
+
+    /// Forgets the pipeline's checkpoints, states and dead letters, and keeps its generation.
+    async fn forget(&self, pipeline: &Name) -> Result<()>;
+
+    /// How many dead letters the pipeline has.
+    async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64>;
+
+    /// The pipeline's dead letters, oldest first, at most `limit`.
+    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>>;
+}

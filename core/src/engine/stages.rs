@@ -1,0 +1,78 @@
+//! The stages of a pipeline, put together.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    BoxSink, BoxSource, Error, Name, Result, Sink, Source,
+    stage::{Line, Transforms},
+};
+
+/// The stages of one pipeline: sources that merge, a chain of transforms, and sinks that each get every record
+/// or those of their `when`.
+pub struct Stages<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> {
+    pub(crate) sources: Vec<(Name, S)>,
+    pub(crate) transforms: X,
+    pub(crate) sinks: Vec<SinkSlot<K>>,
+    /// Clones records for all sinks but the last; only there when there are several.
+    pub(crate) copy: Option<fn(&X::Out) -> X::Out>,
+}
+
+/// The stages of a pipeline whose stages are boxed.
+pub type BoxStages<T> = Stages<BoxSource<T>, Line<T>, BoxSink<T>>;
+
+/// Which records a sink gets.
+pub type When<T> = Box<dyn FnMut(&T) -> bool + Send>;
+
+pub(crate) struct SinkSlot<K: Sink> {
+    pub(crate) name: Name,
+    pub(crate) sink: K,
+    pub(crate) when: Option<When<K::Item>>,
+}
+
+impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X, K> {
+    /// One source, a chain, one sink.
+    pub fn line(source: (impl Into<Name>, S), transforms: X, sink: (impl Into<Name>, K)) -> Stages<S, X, K> {
+        Stages {
+            sources: vec![(source.0.into(), source.1)],
+            transforms,
+            sinks: vec![SinkSlot { name: sink.0.into(), sink: sink.1, when: None }],
+            copy: None,
+        }
+    }
+
+    /// Any number of sources and sinks. All sinks but the last get clones.
+    ///
+    /// # Errors
+    /// `Config` when there is no source or no sink, or when two have the same name.
+    pub fn new(sources: Vec<(Name, S)>, transforms: X, sinks: Vec<(Name, K, Option<When<X::Out>>)>) -> Result<Self>
+    where
+        X::Out: Clone,
+    {
+        unique("source", sources.iter().map(|(name, _)| name))?;
+        unique("sink", sinks.iter().map(|(name, ..)| name))?;
+        let sinks = sinks.into_iter().map(|(name, sink, when)| SinkSlot { name, sink, when }).collect();
+        Ok(Stages { sources, transforms, sinks, copy: Some(|record| record.clone()) })
+    }
+}
+
+fn unique<'a>(what: &str, names: impl Iterator<Item = &'a Name>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Error::config(format!("two {what}s are named `{name}`; give one another name")));
+        }
+    }
+    if seen.is_empty() {
+        return Err(Error::config(format!("a pipeline needs a {what}")));
+    }
+    Ok(())
+}
+
+impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> std::fmt::Debug for Stages<S, X, K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stages")
+            .field("sources", &self.sources.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("sinks", &self.sinks.iter().map(|slot| &slot.name).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

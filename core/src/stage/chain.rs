@@ -1,0 +1,289 @@
+//! Chains of named transforms, static ([`Chain`]) and boxed ([`Line`]).
+
+use std::collections::BTreeMap;
+
+use super::boxed::BoxTransform;
+use crate::{Batch, Emit, Error, Name, Result, Snapshot, State, Timestamp, Transform};
+
+/// A chain of named transforms, as the engine drives it.
+pub trait Transforms: Send + 'static {
+    /// What goes into the first.
+    type In: Send + 'static;
+    /// What comes out of the last.
+    type Out: Send + 'static;
+
+    /// Drives a batch through the whole chain.
+    fn apply(&mut self, input: &mut Batch<Self::In>, out: &mut Emit<Self::Out>) -> Result<()>;
+    /// Lets time pass in every stage, first to last; what one gives out goes through those after it.
+    fn tick(&mut self, now: Timestamp, out: &mut Emit<Self::Out>) -> Result<()>;
+    /// Ends every stage, first to last; what one gives out goes through those after it.
+    fn finish(&mut self, out: &mut Emit<Self::Out>) -> Result<()>;
+    /// Calls `f` with every stage, first to last.
+    fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()>;
+}
+
+/// The part of a named transform that the engine saves and restores.
+pub trait StageState {
+    /// Its name, which keys its state.
+    fn name(&self) -> &Name;
+    /// How many records it holds in its state.
+    fn held(&self) -> u64;
+    /// What changed since the last snapshot.
+    fn snapshot(&mut self) -> Result<Snapshot>;
+    /// Takes up a saved state in which `held` records are held.
+    fn restore(&mut self, state: State, held: u64) -> Result<()>;
+}
+
+/// A transform with its name and the account of what it holds.
+#[derive(Debug)]
+pub struct Named<X> {
+    name: Name,
+    transform: X,
+    held: u64,
+}
+
+impl<X: Transform> Named<X> {
+    /// Names `transform`.
+    pub fn new(name: impl Into<Name>, transform: X) -> Named<X> {
+        Named { name: name.into(), transform, held: 0 }
+    }
+
+    /// Runs `call` and checks that everything that came in is accounted for.
+    fn audited(
+        &mut self,
+        input: usize,
+        out: &mut Emit<X::Out>,
+        call: impl FnOnce(&mut X, &mut Emit<X::Out>) -> Result<()>,
+    ) -> Result<()> {
+        out.set_stage(&self.name);
+        let (before, emitted) = (out.counts(), out.batch.len());
+        call(&mut self.transform, out).map_err(|error| error.at(&self.name))?;
+        let after = out.counts();
+        let held = after.held - before.held;
+        let came_in = input as i128 + i128::from(after.derived - before.derived);
+        let went_out = (out.batch.len() - emitted) as i128
+            + i128::from(after.filtered - before.filtered)
+            + i128::from(after.superseded - before.superseded)
+            + i128::from(after.dead - before.dead)
+            + i128::from(held);
+        self.held = self
+            .held
+            .checked_add_signed(held)
+            .filter(|_| came_in == went_out)
+            .ok_or_else(|| {
+                Error::bug(format!(
+                    "the transform's account does not balance: {came_in} records came in or were derived, {went_out} went out; report this"
+                ))
+                .at(&self.name)
+            })?;
+        Ok(())
+    }
+}
+
+impl<X: Transform> Transforms for Named<X> {
+    type In = X::In;
+    type Out = X::Out;
+
+    fn apply(&mut self, input: &mut Batch<X::In>, out: &mut Emit<X::Out>) -> Result<()> {
+        self.audited(input.len(), out, |transform, out| transform.apply(input, out))
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Emit<X::Out>) -> Result<()> {
+        self.audited(0, out, |transform, out| transform.tick(now, out))
+    }
+
+    fn finish(&mut self, out: &mut Emit<X::Out>) -> Result<()> {
+        self.audited(0, out, |transform, out| transform.finish(out))
+    }
+
+    fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {
+        f(self)
+    }
+}
+
+impl<X: Transform> StageState for Named<X> {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+    fn held(&self) -> u64 {
+        self.held
+    }
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        self.transform.snapshot().map_err(|error| error.at(&self.name))
+    }
+    fn restore(&mut self, state: State, held: u64) -> Result<()> {
+        self.held = held;
+        self.transform.restore(state).map_err(|error| error.at(&self.name))
+    }
+}
+
+/// No transform at all.
+#[derive(Debug)]
+pub struct Identity<T>(std::marker::PhantomData<fn(T) -> T>);
+
+impl<T> Default for Identity<T> {
+    fn default() -> Identity<T> {
+        Identity(std::marker::PhantomData)
+    }
+}
+
+impl<T: Send + 'static> Transforms for Identity<T> {
+    type In = T;
+    type Out = T;
+    fn apply(&mut self, input: &mut Batch<T>, out: &mut Emit<T>) -> Result<()> {
+        out.take(input);
+        Ok(())
+    }
+    fn tick(&mut self, _: Timestamp, _: &mut Emit<T>) -> Result<()> {
+        Ok(())
+    }
+    fn finish(&mut self, _: &mut Emit<T>) -> Result<()> {
+        Ok(())
+    }
+    fn stages(&mut self, _: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Two chains, one after the other; static.
+#[derive(Debug)]
+pub struct Chain<A: Transforms, B> {
+    first: A,
+    second: B,
+    between: Emit<A::Out>,
+}
+
+impl<A: Transforms, B: Transforms<In = A::Out>> Chain<A, B> {
+    /// `first`, then `second`.
+    pub fn new(first: A, second: B) -> Chain<A, B> {
+        Chain { first, second, between: Emit::new() }
+    }
+
+    /// Lets `give` fill the middle, and passes it on through the second.
+    fn through(
+        &mut self,
+        out: &mut Emit<B::Out>,
+        give: impl FnOnce(&mut A, &mut Emit<A::Out>) -> Result<()>,
+    ) -> Result<()> {
+        give(&mut self.first, &mut self.between)?;
+        self.between.pass_on(out);
+        if self.between.batch.is_empty() {
+            return Ok(());
+        }
+        let result = self.second.apply(&mut self.between.batch, out);
+        self.between.batch.clear();
+        result
+    }
+}
+
+impl<A: Transforms, B: Transforms<In = A::Out>> Transforms for Chain<A, B> {
+    type In = A::In;
+    type Out = B::Out;
+
+    fn apply(&mut self, input: &mut Batch<A::In>, out: &mut Emit<B::Out>) -> Result<()> {
+        self.through(out, |first, between| first.apply(input, between))
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Emit<B::Out>) -> Result<()> {
+        self.through(out, |first, between| first.tick(now, between))?;
+        self.second.tick(now, out)
+    }
+
+    fn finish(&mut self, out: &mut Emit<B::Out>) -> Result<()> {
+        self.through(out, |first, between| first.finish(between))?;
+        self.second.finish(out)
+    }
+
+    fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {
+        self.first.stages(f)?;
+        self.second.stages(f)
+    }
+}
+
+/// Any number of boxed transforms of one item type, one after the other.
+pub struct Line<T> {
+    stages: Vec<Named<BoxTransform<T>>>,
+    between: Emit<T>,
+}
+
+impl<T: Send + 'static> Line<T> {
+    /// `stages`, first to last. Names must differ, because they key the states.
+    ///
+    /// # Errors
+    /// `Config` when two have the same name.
+    pub fn new(stages: Vec<(Name, BoxTransform<T>)>) -> Result<Line<T>> {
+        let mut seen = BTreeMap::new();
+        for (name, _) in &stages {
+            if seen.insert(name.clone(), ()).is_some() {
+                return Err(Error::config(format!("two transforms are named `{name}`; give one another name")));
+            }
+        }
+        let stages = stages.into_iter().map(|(name, transform)| Named::new(name, transform)).collect();
+        Ok(Line { stages, between: Emit::new() })
+    }
+
+    /// Passes what lies in `out` from `emitted` on through the stages from `from` on.
+    fn pass(&mut self, from: usize, out: &mut Emit<T>) -> Result<()> {
+        for stage in &mut self.stages[from..] {
+            if out.batch.is_empty() {
+                return Ok(());
+            }
+            // `between` becomes the output; its old buffer becomes the next stage's.
+            stage.apply(&mut out.batch, &mut self.between)?;
+            self.between.pass_on(out);
+            out.batch.clear();
+            std::mem::swap(&mut out.batch, &mut self.between.batch);
+        }
+        Ok(())
+    }
+
+    /// Lets each stage `give` by itself, and passes on what it gave.
+    fn each(
+        &mut self,
+        out: &mut Emit<T>,
+        mut give: impl FnMut(&mut Named<BoxTransform<T>>, &mut Emit<T>) -> Result<()>,
+    ) -> Result<()> {
+        let mut given = Emit::new();
+        for index in 0..self.stages.len() {
+            give(&mut self.stages[index], &mut given)?;
+            self.pass(index + 1, &mut given)?;
+            given.pass_on(out);
+            out.batch.take_from(&mut given.batch);
+        }
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> Transforms for Line<T> {
+    type In = T;
+    type Out = T;
+
+    fn apply(&mut self, input: &mut Batch<T>, out: &mut Emit<T>) -> Result<()> {
+        let mut earlier = std::mem::take(&mut out.batch);
+        out.batch.take_from(input);
+        self.pass(0, out)?;
+        if !earlier.is_empty() {
+            earlier.take_from(&mut out.batch);
+            out.batch = earlier;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Emit<T>) -> Result<()> {
+        self.each(out, |stage, out| stage.tick(now, out))
+    }
+
+    fn finish(&mut self, out: &mut Emit<T>) -> Result<()> {
+        self.each(out, |stage, out| stage.finish(out))
+    }
+
+    fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {
+        self.stages.iter_mut().try_for_each(|stage| f(stage))
+    }
+}
+
+impl<T> std::fmt::Debug for Line<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.stages.iter().map(|stage| &stage.name)).finish()
+    }
+}

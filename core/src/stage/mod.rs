@@ -1,0 +1,23 @@
+//! Stages: sources, transforms and sinks, and how they are put together.
+
+mod boxed;
+mod chain;
+mod context;
+mod each;
+mod emit;
+mod sink;
+mod source;
+mod stream;
+mod transform;
+
+pub use self::{
+    boxed::{BoxSink, BoxSource, BoxTransform, DynSink, DynSource},
+    chain::{Chain, Identity, Line, Named, StageState, Transforms},
+    context::{Committed, Fence, Limits, SinkCx, SourceCx},
+    each::{Each, Filter, Map, Op, Ops, Then, ops},
+    emit::{Counts, Emit},
+    sink::{Opened, Prepared, Sink},
+    source::{Pulled, Source},
+    stream::{FromStream, from_stream, once},
+    transform::Transform,
+};

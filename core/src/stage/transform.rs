@@ -1,0 +1,50 @@
+//! The trait of transforms.
+
+use crate::{Batch, Emit, Result, Snapshot, State, Timestamp};
+
+/// Turns records into records.
+///
+/// A transform is a function of its state and its records: never of the wall clock, of randomness or of where
+/// batches begin and end, because a replay repeats none of these. It is synchronous and never blocks.
+///
+/// Contract:
+/// - `apply` empties `input`. Transforms whose input and output type are the same work in place and hand the
+///   buffer on with [`Emit::take`].
+/// - Everything that comes in is accounted for in `out`:
+///   `input + derived = output + filtered + superseded + dead + held`.
+/// - One bad record is a reject; an error ends the pipeline's run, and kind `Data` is then a bug.
+/// - Deletions pass untouched unless the transform is about types.
+/// - `snapshot` gives what changed since the last one; after an error nothing is asked any more. `restore` comes
+///   at most once, before the first `apply`, and then the next snapshot is relative to what was restored.
+pub trait Transform: Send + 'static {
+    /// What goes in.
+    type In: Send + 'static;
+    /// What comes out.
+    type Out: Send + 'static;
+
+    /// Takes all of `input`.
+    fn apply(&mut self, input: &mut Batch<Self::In>, out: &mut Emit<Self::Out>) -> Result<()>;
+
+    /// Lets time pass: decides when results go out, never which ids they have.
+    fn tick(&mut self, now: Timestamp, out: &mut Emit<Self::Out>) -> Result<()> {
+        let _ = (now, out);
+        Ok(())
+    }
+
+    /// The input has ended for good: gives out what is held.
+    fn finish(&mut self, out: &mut Emit<Self::Out>) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// What changed since the last snapshot.
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        Ok(Snapshot::Unchanged)
+    }
+
+    /// Takes up a saved state.
+    fn restore(&mut self, state: State) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Health data formats: a folder per dialect, decode and encode side by side.
+
+use afferent_core::{Batch, Record, Rejects};
+use serde::{Deserialize, Serialize};
+
+/// A format that sources read and sinks write (`format = "…"`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// The wire form: NDJSON.
+    #[default]
+    #[serde(rename = "json")]
+    Json,
+    /// CSV with a header.
+    #[serde(rename = "csv")]
+    Csv,
+}
+
+/// Where bytes stand, for the location of a reject: `name:line`.
+#[derive(Clone, Copy, Debug)]
+pub struct Location<'a> {
+    /// The file, or what else the bytes came from.
+    pub name: &'a str,
+    /// The line of the first byte, from 1.
+    pub line: u64,
+}
+
+/// Reads records from bytes. One bad item is a reject and never stops the others.
+pub trait Decoder: Send {
+    /// Decodes a chunk of whole items (whole lines). Allocates no string per record for texts that repeat.
+    fn decode(&mut self, bytes: &[u8], at: Location<'_>, out: &mut Batch<Record>, rejects: &mut Rejects);
+}
+
+/// Writes records as bytes.
+pub trait Encoder: Send {
+    /// What stands before the first record of a file (a CSV header, with its line end); nothing by default.
+    fn header(&self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+
+    /// Appends one record with its line end.
+    ///
+    /// # Errors
+    /// The reason why this form can't carry the record, without any health value; nothing was appended then.
+    fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<(), String>;
+}
