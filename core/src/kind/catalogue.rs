@@ -85,7 +85,8 @@ fn present(field: &'static str) -> Option<&'static str> {
     (!field.is_empty()).then_some(field)
 }
 
-/// What follows `…TypeIdentifier`; where nothing does, what stands before it: `HKWorkoutTypeIdentifier` is `Workout`.
+/// What follows `…TypeIdentifier`; where nothing does, what stands before it: `HKWorkoutTypeIdentifier` is
+/// `Workout`.
 fn short_of(identifier: &'static str) -> &'static str {
     match identifier.split_once("TypeIdentifier") {
         Some((before, "")) => before.strip_prefix("HK").unwrap_or(before),

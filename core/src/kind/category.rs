@@ -1,6 +1,7 @@
 //! The values of HealthKit's enumerations: numbers in its samples, names of constants in its exports.
 //!
-//! Besides the values of category types these are those of metadata (`HKHeartRateMotionContext`) and of workouts.
+//! Besides the values of category types these are those of metadata (`HKHeartRateMotionContext`) and of
+//! workouts.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -2,14 +2,13 @@ use std::fmt;
 
 use super::{MAX_KIND_BYTES, MAX_UNKNOWN_KINDS, suggest};
 
-/// Why a name was refused as a kind. It does not repeat the name, which in damaged data may be a health value.
+/// Why a name was refused as a kind. It does not repeat the name, which in damaged data may be a health
+/// value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KindError {
     /// The name is neither HealthKit's nor a reverse-domain name.
-    #[error(
-        "not a type of health data; expected a HealthKit identifier or a reverse-domain name such as com.example.mood"
-    )]
+    #[error("not a type of health data; expected a HealthKit identifier or a name like com.example.mood")]
     NotAKind,
     /// The name is longer than [`MAX_KIND_BYTES`].
     #[error("the name of a type is longer than {MAX_KIND_BYTES} bytes; check that the field holds a type")]

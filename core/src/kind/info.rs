@@ -10,8 +10,8 @@ pub struct KindInfo {
     pub short: &'static str,
     /// What sort of type it is.
     pub class: KindClass,
-    /// HealthKit's canonical unit, which every unit for this type converts into: of a heart rate `count/s`, though
-    /// people and exports say `count/min`. Every quantity has one, nothing else has.
+    /// HealthKit's canonical unit, which every unit for this type converts into: of a heart rate `count/s`,
+    /// though people and exports say `count/min`. Every quantity has one, nothing else has.
     pub unit: Option<Unit>,
     /// How values combine over time; every quantity has one, nothing else has.
     pub aggregation: Option<Aggregation>,
@@ -47,7 +47,8 @@ pub enum KindClass {
 }
 
 impl KindClass {
-    /// The class that the beginning of an identifier tells, where HealthKit has many types with one beginning.
+    /// The class that the beginning of an identifier tells, where HealthKit has many types with one
+    /// beginning.
     pub(super) fn of_identifier(identifier: &str) -> Option<Self> {
         match identifier.split_once("TypeIdentifier")?.0 {
             "HKQuantity" => Some(Self::Quantity),

@@ -1,8 +1,8 @@
 //! Kinds: the types of health data, HealthKit's and others.
 //!
-//! A [`Kind`] is an interned type identifier: four bytes, compared by number. HealthKit's types are a catalogue built
-//! into the program, with the unit, aggregation and enumeration of each ([`KindInfo`]); a kind outside it carries its
-//! name and nothing else.
+//! A [`Kind`] is an interned type identifier: four bytes, compared by number. HealthKit's types are a
+//! catalogue built into the program, with the unit, aggregation and enumeration of each ([`KindInfo`]); a
+//! kind outside it carries its name and nothing else.
 //!
 //! Two rules read a name, because the two places where names stand fail in different ways:
 //!
@@ -13,12 +13,12 @@
 //! | any other name that starts with `HK` | refused, with a suggestion | accepted: Apple adds types every year |
 //! | anything else | refused, with a suggestion | refused |
 //!
-//! A type that goes by two names is one kind: an alias yields the kind of the real identifier, so a filter finds it
-//! under either.
+//! A type that goes by two names is one kind: an alias yields the kind of the real identifier, so a filter
+//! finds it under either.
 //!
-//! **Bounds.** Names outside the catalogue are kept for the life of the process: at most [`MAX_UNKNOWN_KINDS`] of at
-//! most [`MAX_KIND_BYTES`] bytes from data. A further [`CONFIGURED_KINDS`] places are for configuration, so that a
-//! feed that fills the table cannot make a pipeline file unreadable.
+//! **Bounds.** Names outside the catalogue are kept for the life of the process: at most
+//! [`MAX_UNKNOWN_KINDS`] of at most [`MAX_KIND_BYTES`] bytes from data. A further [`CONFIGURED_KINDS`] places
+//! are for configuration, so that a feed that fills the table cannot make a pipeline file unreadable.
 
 mod catalogue;
 pub mod category;
@@ -42,20 +42,21 @@ pub use info::{Aggregation, KindClass, KindInfo};
 use crate::unit::intern::Interner;
 use catalogue::CATALOGUE;
 
-/// How many kinds outside the catalogue data may bring into a process: about 1.2 MiB of names at the longest. Real
-/// feeds have a few dozen; more than this is a feed that puts something else where the type belongs.
+/// How many kinds outside the catalogue data may bring into a process: 1 MiB of names at the longest.
+/// Real feeds have a few dozen; more than this is a feed that puts something else where the type belongs.
 pub const MAX_UNKNOWN_KINDS: usize = 4096;
 
-/// How many kinds outside the catalogue configuration may add when data have used all of [`MAX_UNKNOWN_KINDS`].
+/// How many kinds outside the catalogue configuration may add when data have used all of
+/// [`MAX_UNKNOWN_KINDS`].
 pub const CONFIGURED_KINDS: usize = 1024;
 
-/// Longest name of a kind, in bytes. HealthKit's longest identifier has 72.
+/// Longest name of a kind, in bytes. HealthKit's longest identifier has 58.
 pub const MAX_KIND_BYTES: usize = 256;
 
 /// A type of health data, interned: `Option<Kind>` is four bytes.
 ///
-/// The order is that of the catalogue, then of first appearance: the same within a process, not across two. What is
-/// stored is the identifier, which is also the serialised form.
+/// The order is that of the catalogue, then of first appearance: the same within a process, not across two.
+/// What is stored is the identifier, which is also the serialised form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind(NonZeroU32);
 
@@ -85,8 +86,8 @@ impl Kind {
         CATALOGUE.info(self.index())
     }
 
-    /// What sort of type it is: the catalogue's word or, for a HealthKit type newer than that, what its identifier
-    /// begins with. `None` if neither says.
+    /// What sort of type it is: the catalogue's word or, for a HealthKit type newer than that, what its
+    /// identifier begins with. `None` if neither says.
     #[must_use]
     pub fn class(self) -> Option<KindClass> {
         self.info().map_or_else(|| KindClass::of_identifier(self.name()), |info| Some(info.class))
@@ -140,8 +141,9 @@ impl Kind {
     ///
     /// # Errors
     ///
-    /// [`KindError`] if the name is neither HealthKit's nor a reverse-domain name, holds white space or control
-    /// characters, is longer than [`MAX_KIND_BYTES`], or is new when [`MAX_UNKNOWN_KINDS`] are kept already.
+    /// [`KindError`] if the name is neither HealthKit's nor a reverse-domain name, holds white space or
+    /// control characters, is longer than [`MAX_KIND_BYTES`], or is new when [`MAX_UNKNOWN_KINDS`] are kept
+    /// already.
     pub fn from_data(name: &str) -> Result<Self, KindError> {
         if let Some(kind) = Self::from_catalogue(name) {
             return Ok(kind);

@@ -1,7 +1,8 @@
 use super::Kind;
 use super::catalogue::CATALOGUE;
 
-/// The catalogue's name nearest to `name`: full if it was written so, otherwise short. `None` if none is near.
+/// The catalogue's name nearest to `name`: full if it was written so, otherwise short. `None` if none is
+/// near.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let written = fold(name);
     if written.is_empty() {
@@ -12,7 +13,8 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let (distance, nearest) = names
         .map(|candidate| (strsim::damerau_levenshtein(&written, &fold(candidate)), candidate))
         .min_by_key(|&(distance, _)| distance)?;
-    // A third of what tells types apart: the prefix that all identifiers share must not make strangers look near.
+    // A third of what tells types apart: the prefix that all identifiers share must not make strangers look
+    // near.
     let own_part = CATALOGUE.short_of(nearest).map_or(nearest.len(), str::len);
     (distance <= own_part / 3).then_some(nearest)
 }

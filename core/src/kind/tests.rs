@@ -155,7 +155,10 @@ fn suggests_the_nearest_name() {
     let message = Kind::parse("HeartRtae").unwrap_err().to_string();
     assert_eq!(message, r#"unknown type "HeartRtae"; did you mean "HeartRate"?"#);
     let message = Kind::parse("GlucoseInTears").unwrap_err().to_string();
-    assert!(message.starts_with(r#"unknown type "GlucoseInTears": not a type of health data; expected"#), "{message}");
+    assert!(
+        message.starts_with(r#"unknown type "GlucoseInTears": not a type of health data; expected"#),
+        "{message}"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-/// The rows of a table built into the program: tab-separated, comments from `#`, then one line of column names.
+/// The rows of a table built into the program: tab-separated, comments from `#`, then one line of column
+/// names.
 pub(super) fn rows<const COLUMNS: usize>(
     table: &'static str,
 ) -> impl Iterator<Item = [&'static str; COLUMNS]> {

@@ -3,9 +3,9 @@ use super::fraction::{Fraction, gcd};
 
 /// A conversion between two units: `value * scale + offset`.
 ///
-/// Scale and offset are kept as whole numbers over one denominator, because most factors (1/60, 5/9) have no exact
-/// float: `value * numerator / denominator` then is the float nearest to the true result, and 90 count/min are
-/// exactly 1.5 count/s. A result outside the range of a float is infinite.
+/// Scale and offset are kept as whole numbers over one denominator, because most factors (1/60, 5/9) have no
+/// exact float: `value * numerator / denominator` then is the float nearest to the true result, and 90
+/// count/min are exactly 1.5 count/s. A result outside the range of a float is infinite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conversion {
     numerator: f64,
@@ -37,7 +37,8 @@ impl Conversion {
         })
     }
 
-    /// Converts `value`. An identity returns it bit for bit; otherwise NaN stays NaN and infinity stays infinity.
+    /// Converts `value`. An identity returns it bit for bit; otherwise NaN stays NaN and infinity stays
+    /// infinity.
     #[must_use]
     pub fn apply(self, value: f64) -> f64 {
         if self.is_identity() {
@@ -53,8 +54,8 @@ impl Conversion {
         if rounds_once || quotient == 0.0 || !quotient.is_finite() {
             return quotient;
         }
-        // What the three roundings left out, each recovered exactly: of the product by a fused multiplication, of
-        // the sum by Knuth's two-sum, of the quotient as its remainder.
+        // What the three roundings left out, each recovered exactly: of the product by a fused
+        // multiplication, of the sum by Knuth's two-sum, of the quotient as its remainder.
         let product_error = value.mul_add(self.numerator, -product);
         let addend_kept = sum - product;
         let sum_error = (product - (sum - addend_kept)) + (self.addend - addend_kept);

@@ -1,7 +1,8 @@
 use super::dimension::Dimension;
 use super::fraction::Fraction;
 
-/// What a unit means: a value `v` in it is `v * factor + zero` in the base units (gram, metre, second, kelvin, …).
+/// What a unit means: a value `v` in it is `v * factor + zero` in the base units (gram, metre, second,
+/// kelvin, …).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Definition {
     pub(super) dimension: Dimension,

@@ -1,11 +1,11 @@
 use std::fmt;
 
-/// What a unit measures: a product of powers of base dimensions. Two units convert into each other if, and only if,
-/// their dimensions are equal.
+/// What a unit measures: a product of powers of base dimensions. Two units convert into each other if, and
+/// only if, their dimensions are equal.
 ///
-/// `count`, `%` and `IU`, and the two decibel scales, are dimensions of their own: HealthKit does not convert them,
-/// so `count/s` is no frequency (`Hz`). A decibel is a logarithm, which no factor turns into a pressure. Moles with
-/// a molar mass are a mass.
+/// `count`, `%`, `IU` and the two decibel scales are dimensions of their own: HealthKit does not convert them, so
+/// `count/s` is no frequency (`Hz`). A decibel is a logarithm, which no factor turns into a pressure.
+/// Moles with a molar mass are a mass.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Dimension([i8; BASES]);
 

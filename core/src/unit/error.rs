@@ -1,6 +1,7 @@
 use super::{MAX_UNIT_BYTES, MAX_UNITS};
 
-/// Why a text was refused as a unit. It does not repeat the text, which in damaged data may be a health value.
+/// Why a text was refused as a unit. It does not repeat the text, which in damaged data may be a health
+/// value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitError {

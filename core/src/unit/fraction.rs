@@ -1,5 +1,5 @@
-/// An exact fraction in lowest terms; the denominator is positive. Every operation is `None` on overflow, which only
-/// units outside any use come to (a tera-unit to the fourth power).
+/// An exact fraction in lowest terms; the denominator is positive. Every operation is `None` on overflow,
+/// which only units outside any use come to (a tera-unit to the fourth power).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fraction {
     numerator: i128,

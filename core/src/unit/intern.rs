@@ -3,8 +3,8 @@ use std::sync::{PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 
-/// An append-only table from text to item that lives as long as the process. Each text is leaked once, so whoever
-/// interns states the limit; the length of the text is the caller's to check.
+/// An append-only table from text to item that lives as long as the process. Each text is leaked once, so
+/// whoever interns states the limit; the length of the text is the caller's to check.
 pub(crate) struct Interner<T> {
     table: RwLock<Table<T>>,
 }
@@ -62,7 +62,8 @@ impl<T: Copy> Interner<T> {
 mod tests {
     use super::*;
 
-    // Scenario: many threads intern the same texts at once, past the limit. Guarantees: G7; one index for each text.
+    // Scenario: many threads intern the same texts at once, past the limit. Guarantees: G7; one index for
+    // each text.
     #[test]
     fn threads_agree_and_the_limit_holds() {
         let interner: Interner<&'static str> = Interner::new();

@@ -4,8 +4,9 @@ use foldhash::fast::RandomState;
 
 use super::Entry;
 
-/// Units that are there from the start: those of the catalogue, of exports in any locale, and of the JSON dialects.
-/// They are found without a lock, and a feed that fills the table of other units cannot take them away.
+/// Units that are there from the start: those of the catalogue, of exports in any locale, and of the JSON
+/// dialects. They are found without a lock, and a feed that fills the table of other units cannot take them
+/// away.
 const TEXTS: &[&str] = &[
     // The catalogue's.
     "%",

@@ -1,8 +1,8 @@
 //! Units as HealthKit writes them, and conversion between them.
 //!
-//! A [`Unit`] is an interned text: two bytes, compared by number, printed as it came. Parsing keeps the text and
-//! never normalises it, so `ml` and `mL` are two units that convert into each other with factor one, and data with
-//! a unit nobody has heard of pass through unchanged.
+//! A [`Unit`] is an interned text: two bytes, compared by number, printed as it came. Parsing keeps the text
+//! and never normalises it, so `ml` and `mL` are two units that convert into each other with factor one, and
+//! data with a unit nobody has heard of pass through unchanged.
 //!
 //! What a text means is worked out once, when it is interned:
 //!
@@ -16,8 +16,8 @@
 //!
 //! Conversion is arithmetic on exact fractions, rounded once at the end (see [`Conversion`]).
 //!
-//! **Bounds.** A text has at most [`MAX_UNIT_BYTES`] bytes, and a process keeps at most [`MAX_UNITS`] texts besides
-//! the built-in ones, which stay available whatever the data bring.
+//! **Bounds.** A text has at most [`MAX_UNIT_BYTES`] bytes, and a process keeps at most [`MAX_UNITS`] texts
+//! besides the built-in ones, which stay available whatever the data bring.
 
 mod conversion;
 mod definition;
@@ -49,13 +49,14 @@ use known::Known;
 /// Longest text of a unit, in bytes. HealthKit's longest, a concentration with a molar mass, has 25.
 pub const MAX_UNIT_BYTES: usize = 64;
 
-/// How many unit texts a process keeps besides the built-in ones; a full table takes less than 1 MiB. Real data
-/// carry some tens; more than this is a feed that puts something else where the unit belongs.
+/// How many unit texts a process keeps besides the built-in ones; a full table takes about 1 MiB. Real
+/// data carry some tens; more than this is a feed that puts something else where the unit belongs.
 pub const MAX_UNITS: usize = 4096;
 
 /// A unit of measurement, interned: `Option<Unit>` is two bytes.
 ///
-/// Equality is equality of the text. Whether two units measure the same thing is [`Unit::conversion`]'s to say.
+/// Equality is equality of the text. Whether two units measure the same thing is [`Unit::conversion`]'s to
+/// say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Unit(NonZeroU16);
 
@@ -72,14 +73,15 @@ impl Entry {
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(Known::load);
-static MET: LazyLock<Interner<&'static Entry>> = LazyLock::new(Interner::new);
+static OTHERS: LazyLock<Interner<&'static Entry>> = LazyLock::new(Interner::new);
 
 impl Unit {
     /// Interns `text`. Any text is a unit, understood or not.
     ///
     /// # Errors
     ///
-    /// [`UnitError`] if the text is empty, longer than [`MAX_UNIT_BYTES`], or new when [`MAX_UNITS`] are kept already.
+    /// [`UnitError`] if the text is empty, longer than [`MAX_UNIT_BYTES`], or new when [`MAX_UNITS`] are kept
+    /// already.
     pub fn parse(text: &str) -> Result<Self, UnitError> {
         if let Some(index) = KNOWN.get(text) {
             return Ok(Self::at(index));
@@ -90,7 +92,8 @@ impl Unit {
         if text.len() > MAX_UNIT_BYTES {
             return Err(UnitError::TooLong);
         }
-        MET.intern(text, MAX_UNITS, |text| &*Box::leak(Box::new(Entry::new(text))))
+        OTHERS
+            .intern(text, MAX_UNITS, |text| &*Box::leak(Box::new(Entry::new(text))))
             .map(|index| Self::at(KNOWN.len() + index))
             .ok_or(UnitError::TooMany)
     }
@@ -107,8 +110,8 @@ impl Unit {
         self.entry().definition.as_ref().map(|definition| definition.dimension)
     }
 
-    /// How to turn a value in this unit into one in `to`: `None` if they measure different things, or if either is
-    /// not understood. A unit converts into itself, understood or not.
+    /// How to turn a value in this unit into one in `to`: `None` if they measure different things, or if
+    /// either is not understood. A unit converts into itself, understood or not.
     ///
     /// Look it up once for a run of equal units rather than once a value.
     #[must_use]
@@ -119,8 +122,8 @@ impl Unit {
         Conversion::between(self.entry().definition.as_ref()?, to.entry().definition.as_ref()?)
     }
 
-    /// Whether the unit converts into the one the catalogue gives for `kind`. `None` if that cannot be said: the kind
-    /// is unknown or has no unit, or this unit is not understood.
+    /// Whether the unit converts into the one the catalogue gives for `kind`. `None` if that cannot be said:
+    /// the kind is unknown or has no unit, or this unit is not understood.
     #[must_use]
     pub fn fits(self, kind: Kind) -> Option<bool> {
         let expected = kind.info()?.unit?;
@@ -141,9 +144,9 @@ impl Unit {
         let index = usize::from(self.0.get()) - 1;
         match KNOWN.entry(index) {
             Some(entry) => entry,
-            None => {
-                MET.item(index - KNOWN.len()).expect("invariant: a Unit is made only from an interned index")
-            }
+            None => OTHERS
+                .item(index - KNOWN.len())
+                .expect("invariant: a Unit is made only from an interned index"),
         }
     }
 }

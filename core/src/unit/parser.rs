@@ -10,8 +10,8 @@ use super::symbols;
 /// symbol   = [ prefix ] name [ "<" molar mass ">" ]
 /// ```
 ///
-/// A product binds tighter than a quotient, as in `HKUnit.h`: `kg/m.s^2` is `kg/(m.s^2)`. The recursion is as deep as
-/// the parentheses, at most as many as a unit has bytes.
+/// A product binds tighter than a quotient, as in `HKUnit.h`: `kg/m.s^2` is `kg/(m.s^2)`. The recursion is as
+/// deep as the parentheses, at most as many as a unit has bytes.
 pub(super) fn parse(text: &str) -> Option<Definition> {
     let mut parser = Parser { rest: text };
     let definition = parser.quotient()?;

@@ -22,11 +22,12 @@ const fn other(text: &'static str, dimension: Dimension, numerator: i128, denomi
 /// π as the nearest float, which is exactly this fraction.
 const PI: (i128, i128) = (884_279_719_003_555, 281_474_976_710_656);
 
-/// Every symbol of HealthKit's `HKUnit.h`, in gram, metre, second, kelvin, ampere. Where that header rounds (a pound
-/// as 453.592 g, a mile as 1609.34 m, an inch of mercury as 3386.38816 Pa) the definition stands here instead.
+/// Every symbol of HealthKit's `HKUnit.h`, in gram, metre, second, kelvin, ampere. Where that header rounds
+/// (a pound as 453.592 g, a mile as 1609.34 m, an inch of mercury as 3386.38816 Pa) the definition stands
+/// here instead.
 const SYMBOLS: &[Symbol] = &[
-    // SI (BIPM, The International System of Units, 9th edition); base units and coherent derived ones, with 1 kg as
-    // 1000 g. The litre is 1 dm³.
+    // SI (BIPM, The International System of Units, 9th edition); base units and coherent derived ones, with 1
+    // kg as 1000 g. The litre is 1 dm³.
     si("g", Dimension::MASS, 1, 1),
     si("m", Dimension::LENGTH, 1, 1),
     si("L", Dimension::VOLUME, 1, 1000),
@@ -67,14 +68,16 @@ const SYMBOLS: &[Symbol] = &[
     other("cal", Dimension::ENERGY, 4184, 1),
     other("kcal", Dimension::ENERGY, 4_184_000, 1),
     other("Cal", Dimension::ENERGY, 4_184_000, 1),
-    // Conventional columns (ISO 80000-4 annex; NIST SP 811, B.8): mercury 13.5951 g/cm³ and water 1 g/cm³ under
-    // standard gravity 9.80665 m/s². 1 mmHg = 133.322387415 Pa, 1 inHg = 25.4 mmHg, 1 cmAq = 98.0665 Pa.
+    // Conventional columns (ISO 80000-4 annex; NIST SP 811, B.8): mercury 13.5951 g/cm³ and water 1 g/cm³
+    // under standard gravity 9.80665 m/s². 1 mmHg = 133.322387415 Pa, 1 inHg = 25.4 mmHg, 1 cmAq = 98.0665
+    // Pa.
     other("mmHg", Dimension::PRESSURE, 133_322_387_415, 1_000_000),
     other("inHg", Dimension::PRESSURE, 254 * 133_322_387_415, 10_000_000),
     other("cmAq", Dimension::PRESSURE, 980_665, 10),
     // Standard atmosphere (10th CGPM, 1954): 101,325 Pa.
     other("atm", Dimension::PRESSURE, 101_325_000, 1),
-    // ISO 13666: the dioptre is 1/m; the prism dioptre, a deflection of 1 cm at 1 m, is not proportional to an angle.
+    // ISO 13666: the dioptre is 1/m; the prism dioptre, a deflection of 1 cm at 1 m, is not proportional to
+    // an angle.
     other("D", Dimension::OPTICAL_POWER, 1, 1),
     other("pD", Dimension::PRISM, 1, 1),
     // Not convertible into anything else in HealthKit. A percentage is a fraction: 0.97 is 97 %.
@@ -105,8 +108,8 @@ const PREFIXES: &[(&str, i128, i128)] = &[
     ("T", 1_000_000_000_000, 1),
 ];
 
-/// What one symbol with its prefix means: `mcg`, `mmHg`, `degF`, `mmol<180.1558>`. A symbol wins over a prefix with a
-/// symbol: `min` is a minute, `cal` no centi-anything.
+/// What one symbol with its prefix means: `mcg`, `mmHg`, `degF`, `mmol<180.1558>`. A symbol wins over a
+/// prefix with a symbol: `min` is a minute, `ft` a foot.
 pub(super) fn define(text: &str) -> Option<Definition> {
     match text {
         "1" => return Some(Definition::ONE),

@@ -13,7 +13,8 @@ fn convert(value: f64, from: &str, to: &str) -> Option<f64> {
     Some(unit(from).conversion(unit(to))?.apply(value))
 }
 
-// Scenario: the conversions that exports in other locales need. Guarantees: G4; the nearest float, not one beside it.
+// Scenario: the conversions that exports in other locales need. Guarantees: G4; the nearest float, not one
+// beside it.
 #[test]
 fn converts_to_the_nearest_float() {
     for (value, from, to, expected) in [
@@ -31,7 +32,8 @@ fn converts_to_the_nearest_float() {
         (-40.0, "degF", "degC", -40.0),
         (36.6, "degC", "degF", 97.88),
         (37.0, "degC", "K", 310.15),
-        // The float 310.15 lies below 310.15, and the float nearest to its difference from 273.15 is this one.
+        // The float 310.15 lies below 310.15, and the float nearest to its difference from 273.15 is this
+        // one.
         (310.15, "K", "degC", 36.999_999_999_999_98),
         (0.0, "degF", "K", 255.372_222_222_222_23),
         (9.0, "degF/min", "degC/min", 5.0),
@@ -41,7 +43,7 @@ fn converts_to_the_nearest_float() {
         (90.0, "count/min", "count/s", 1.5),
         (61.0, "count/min", "count/s", 61.0 / 60.0),
         (1.2, "count/s", "count/min", 72.0),
-        (5.5, "mmol<180.1558800000541>/L", "mg/dL", 99.085_734_000_029_755),
+        (5.5, "mmol<180.1558800000541>/L", "mg/dL", 99.085_734_000_029_76),
         (180.155_880_000_054_1, "mg/dL", "mmol<180.1558800000541>/L", 10.0),
         (1000.0, "mg/L", "mg/dL", 100.0),
         (45.5, "mL/min·kg", "ml/(kg*min)", 45.5),
@@ -53,7 +55,7 @@ fn converts_to_the_nearest_float() {
         (1.0, "inHg", "mmHg", 25.4),
         (1.0, "cmAq", "Pa", 98.0665),
         (1.0, "atm", "kPa", 101.325),
-        (1.0, "atm", "mmHg", 760.000_142_466_486_2),
+        (1.0, "atm", "mmHg", 759.999_891_725_611_3),
         (1013.25, "hPa", "atm", 1.0),
         (1.0, "fl_oz_us", "mL", 29.573_529_562_5),
         (1.0, "cup_us", "fl_oz_us", 8.0),
@@ -182,7 +184,8 @@ fn nesting_as_deep_as_a_text_allows() {
     assert_eq!(unit(&"(".repeat(MAX_UNIT_BYTES)).dimension(), None);
 }
 
-// Scenario: every unit of the catalogue. Guarantees: each is understood, and built in, so that no feed can use it up.
+// Scenario: every unit of the catalogue. Guarantees: each is understood, and built in, so that no feed can
+// use it up.
 #[test]
 fn the_catalogue_is_understood() {
     for kind in Kind::all() {
@@ -325,7 +328,8 @@ fn unit_like() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    // Straight to the parser: interned, the texts would fill the table that the other tests of this process use.
+    // Straight to the parser: interned, the texts would fill the table that the other tests of this process
+    // use.
     #[test]
     fn any_text_is_read_without_panic(text in any::<String>()) {
         let _ = parser::parse(&text);
@@ -334,7 +338,9 @@ proptest! {
     #[test]
     fn any_near_unit_is_read_without_panic(text in unit_like()) {
         if let Some(definition) = parser::parse(&text) {
-            let _ = Conversion::between(&definition, &definition).map(|conversion| prop_assert_converts(conversion));
+            // None only for a factor out of range.
+            let same = Conversion::between(&definition, &definition);
+            prop_assert!(same.is_none_or(Conversion::is_identity), "{text}");
         }
     }
 
@@ -362,9 +368,4 @@ proptest! {
         prop_assert!(is_nearest(convert(float, "mi", "km").unwrap(), value, 1_609_344, 0, 1_000_000));
         prop_assert!(is_nearest(convert(float, "kg", "lb").unwrap(), value, 100_000_000, 0, 45_359_237));
     }
-}
-
-fn prop_assert_converts(conversion: Conversion) {
-    assert!(conversion.is_identity());
-    assert_eq!(conversion.apply(1.5), 1.5);
 }
