@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Afferent: async stream-processing pipelines for health data, declarative, checkpointed, exactly once.
+//!
+//! This is the facade: it puts the engine of [`afferent_core`] together with the sources, transforms and sinks
+//! of this workspace.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`cel`] | the expressions of `filter`, `set` and `when` |
+//! | [`transforms`] | select, filter, set, units, dedupe, sample, throttle |
+//! | [`spec`] | what is needed to run a pipeline |
+//! | [`runtime`] | starts, supervises and stops pipelines |
+//! | [`state`] | checkpoints and dead letters on disk |
+
+pub mod cel;
+pub mod runtime;
+pub mod spec;
+pub mod state;
+pub mod transforms;
+
+pub use afferent_core as core;
+pub use afferent_formats as formats;
+pub use afferent_sinks as sinks;
+pub use afferent_sources as sources;
+
+pub use self::spec::{DefinitionSource, PipelineSpec, StageFactory};

@@ -1,0 +1,56 @@
+//! [`PipelineSpec`]: what is needed to run a pipeline, whether it comes from a file or from Rust code.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use afferent_core::{
+    Name, Record, Result,
+    engine::{BoxStages, Settings},
+};
+
+/// Makes the stages of a pipeline: for the first start, and again after each error that undoes an epoch.
+///
+/// It opens nothing; stages are opened by the engine.
+pub type StageFactory = Arc<dyn Fn() -> Result<BoxStages<Record>> + Send + Sync>;
+
+/// What is needed to run a pipeline. Clones are cheap and share the factory.
+#[derive(Clone)]
+pub struct PipelineSpec {
+    /// Its identity: keys its checkpoints, metrics and dead letters.
+    pub name: Name,
+    /// When epochs are closed, and when a run ends.
+    pub settings: Settings,
+    /// Makes its stages.
+    pub factory: StageFactory,
+    /// What it was read from. `None` for a pipeline made in Rust code, which only its host can start again.
+    pub source: Option<DefinitionSource>,
+}
+
+/// What a definition was read from: enough to read it again in another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefinitionSource {
+    /// The text as it stands in the file: `${VAR}` not replaced, so no secret is in it.
+    pub text: String,
+    /// The file. Relative paths in the text are relative to its directory.
+    pub path: PathBuf,
+}
+
+impl PipelineSpec {
+    /// A pipeline made in Rust code: `factory` makes its stages.
+    pub fn new(
+        name: impl Into<Name>,
+        settings: Settings,
+        factory: impl Fn() -> Result<BoxStages<Record>> + Send + Sync + 'static,
+    ) -> PipelineSpec {
+        PipelineSpec { name: name.into(), settings, factory: Arc::new(factory), source: None }
+    }
+}
+
+impl fmt::Debug for PipelineSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineSpec")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .field("path", &self.source.as_ref().map(|source| &source.path))
+            .finish_non_exhaustive()
+    }
+}

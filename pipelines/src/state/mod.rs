@@ -1,0 +1,1 @@
+//! Checkpoints and dead letters on disk.
