@@ -97,7 +97,8 @@ impl FromStr for Span {
     type Err = String;
     fn from_str(text: &str) -> Result<Span, String> {
         number_with_unit(text, SPAN_UNITS).map(|ms| Span(Duration::from_millis(ms))).ok_or_else(|| {
-            "expected a whole number with a unit, such as \"500ms\", \"1s\", \"5min\", \"6h\" or \"7d\"".to_owned()
+            "expected a whole number with a unit, such as \"500ms\", \"1s\", \"5min\", \"6h\" or \"7d\""
+                .to_owned()
         })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use crate::{Epoch, Generation, ledger::Ledger, Name};
+use crate::{Epoch, Generation, Name, ledger::Ledger};
 
 /// Events a listener may fall behind before it misses some: a few seconds of a busy pipeline.
 pub const EVENT_QUEUE: usize = 1024;

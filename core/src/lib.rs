@@ -44,7 +44,8 @@ pub mod unit;
 pub use self::{
     batch::Batch,
     checkpoint::{
-        Checkpoint, CheckpointStore, Epoch, Generation, Incarnation, MemoryStore, Position, StateRows, StoreId, Token,
+        Checkpoint, CheckpointStore, Epoch, Generation, Incarnation, MemoryStore, Position, StateRows,
+        StoreId, Token,
     },
     config::Problem,
     error::{Error, ErrorKind, Result, io_error},
@@ -55,8 +56,8 @@ pub use self::{
     reject::{DeadLetter, Reject, Rejects},
     snapshot::{Snapshot, State},
     stage::{
-        BoxSink, BoxSource, BoxTransform, Committed, Emit, Fence, Limits, Opened, Prepared, Pulled, Sink, SinkCx,
-        Source, SourceCx, Transform, from_stream, ops,
+        BoxSink, BoxSource, BoxTransform, Committed, Emit, Fence, Limits, Opened, Prepared, Pulled, Sink,
+        SinkCx, Source, SourceCx, Transform, from_stream, ops,
     },
     time::Timestamp,
     unit::Unit,

@@ -30,14 +30,29 @@ const CLOSE_SECONDS: &str = "afferent_epoch_close_seconds";
 
 /// Every metric there is.
 pub const METRICS: &[Metric] = &[
-    Metric { name: READ, unit: Unit::Count, counter: true, meaning: "records that a sink's account has read" },
+    Metric {
+        name: READ,
+        unit: Unit::Count,
+        counter: true,
+        meaning: "records that a sink's account has read",
+    },
     Metric { name: DELIVERED, unit: Unit::Count, counter: true, meaning: "records visible in the sink" },
     Metric { name: FILTERED, unit: Unit::Count, counter: true, meaning: "records dropped on purpose" },
-    Metric { name: SUPERSEDED, unit: Unit::Count, counter: true, meaning: "records a newer one beat or a result absorbed" },
+    Metric {
+        name: SUPERSEDED,
+        unit: Unit::Count,
+        counter: true,
+        meaning: "records a newer one beat or a result absorbed",
+    },
     Metric { name: DEAD, unit: Unit::Count, counter: true, meaning: "records in the dead letters" },
     Metric { name: EPOCHS, unit: Unit::Count, counter: true, meaning: "epochs committed" },
     Metric { name: RESTARTS, unit: Unit::Count, counter: true, meaning: "starts after an error" },
-    Metric { name: CLOSE_SECONDS, unit: Unit::Seconds, counter: false, meaning: "time from the last batch of an epoch to its publication" },
+    Metric {
+        name: CLOSE_SECONDS,
+        unit: Unit::Seconds,
+        counter: false,
+        meaning: "time from the last batch of an epoch to its publication",
+    },
 ];
 
 /// Tells the installed recorder what each metric means.
@@ -55,7 +70,8 @@ pub fn describe() {
 pub(crate) fn account(pipeline: &Name, sink: &Name, before: &Account, after: &Account) {
     let add = |name: &'static str, before: u64, after: u64| {
         if after > before {
-            counter!(name, "pipeline" => pipeline.to_string(), "stage" => sink.to_string()).increment(after - before);
+            counter!(name, "pipeline" => pipeline.to_string(), "stage" => sink.to_string())
+                .increment(after - before);
         }
     };
     add(READ, before.read, after.read);

@@ -209,12 +209,10 @@ mod tests {
     #[test]
     fn offsets_and_fractions_are_read() {
         let parse = |text| Timestamp::parse_rfc3339(text).map(|(t, o)| (t.to_string(), o));
-        assert_eq!(
-            parse("2025-01-31T08:00:00.25+01:00"),
-            Some(("2025-01-31T07:00:00.250000Z".into(), 3600))
-        );
+        assert_eq!(parse("2025-01-31T08:00:00.25+01:00"), Some(("2025-01-31T07:00:00.250000Z".into(), 3600)));
         assert_eq!(parse("2025-01-31 08:00:00-0530"), Some(("2025-01-31T13:30:00Z".into(), -19_800)));
-        for bad in ["2025-02-29T00:00:00Z", "2025-01-01T24:00:00Z", "2025-01-01T00:00:00", "2025-01-01", "x"] {
+        for bad in ["2025-02-29T00:00:00Z", "2025-01-01T24:00:00Z", "2025-01-01T00:00:00", "2025-01-01", "x"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -73,8 +73,12 @@ impl Pipeline {
         match snapshot {
             Snapshot::Unchanged => {}
             Snapshot::Full(bytes) => {
-                let keys: Vec<Vec<u8>> =
-                    self.states.keys().filter(|(name, _)| name == stage).map(|(_, key)| key.clone()).collect();
+                let keys: Vec<Vec<u8>> = self
+                    .states
+                    .keys()
+                    .filter(|(name, _)| name == stage)
+                    .map(|(_, key)| key.clone())
+                    .collect();
                 for key in keys {
                     self.put(stage, key, epoch, None);
                 }
@@ -96,9 +100,7 @@ impl Pipeline {
         let Some(oldest) = self.checkpoints.keys().next().copied() else { return };
         self.states.retain(|_, versions| {
             let needed = versions.range(..=oldest).next_back().map(|(epoch, _)| *epoch);
-            versions.retain(|epoch, value| {
-                *epoch > oldest || (Some(*epoch) == needed && value.is_some())
-            });
+            versions.retain(|epoch, value| *epoch > oldest || (Some(*epoch) == needed && value.is_some()));
             !versions.is_empty()
         });
     }
@@ -122,7 +124,11 @@ impl CheckpointStore for MemoryStore {
         let Some(entry) = pipelines.get(pipeline) else { return Ok(None) };
         entry.fence(generation)?;
         let Some(bytes) = entry.checkpoints.values().next_back() else { return Ok(None) };
-        Ok(Some(Loaded { checkpoint: Checkpoint::from_bytes(bytes)?, oldest: entry.oldest()?, fallback: None }))
+        Ok(Some(Loaded {
+            checkpoint: Checkpoint::from_bytes(bytes)?,
+            oldest: entry.oldest()?,
+            fallback: None,
+        }))
     }
 
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {
@@ -175,7 +181,8 @@ impl CheckpointStore for MemoryStore {
 
     async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
         let pipelines = self.pipelines();
-        let letters = pipelines.get(pipeline).map(|entry| entry.dead_letters.iter().take(limit).cloned().collect());
+        let letters =
+            pipelines.get(pipeline).map(|entry| entry.dead_letters.iter().take(limit).cloned().collect());
         Ok(letters.unwrap_or_default())
     }
 }

@@ -188,9 +188,11 @@ impl Checkpoint {
 }
 
 fn pack(value: &impl Serialize) -> Result<Vec<u8>> {
-    rmp_serde::to_vec(value).map_err(|error| Error::bug("state can't be written as MessagePack").with_source(error))
+    rmp_serde::to_vec(value)
+        .map_err(|error| Error::bug("state can't be written as MessagePack").with_source(error))
 }
 
 fn unpack<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
-    rmp_serde::from_slice(bytes).map_err(|error| Error::state(format!("{what} is damaged")).with_source(error))
+    rmp_serde::from_slice(bytes)
+        .map_err(|error| Error::state(format!("{what} is damaged")).with_source(error))
 }

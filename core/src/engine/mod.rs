@@ -1,16 +1,84 @@
 //! The engine: drives one pipeline through its epochs.
+//!
+//! # The exactly-once argument
+//!
+//! An epoch is what happens between two checkpoints. Saving the checkpoint is its commit point:
+//!
+//! 1. **Before the save** nothing of the epoch counts. Sources have acknowledged nothing, transforms have only
+//!    changed in memory, sinks have staged their writes or can roll them back to their token. Any error or crash
+//!    drops all stages; the next start opens new ones from the last checkpoint, sinks roll back what lies after
+//!    their token, and sources give the same records again (G1, G2).
+//! 2. **After the save** everything of the epoch counts. `commit` finishes it from the tokens in the checkpoint;
+//!    it is idempotent and runs again after a crash, and the next epoch is not prepared before it has succeeded.
+//! 3. **The save is atomic** and a compare-and-set on (generation, epoch − 1), so of two processes that believe to
+//!    own the pipeline only the newer one can pass it (G10).
+//!
+//! # Starting
+//!
+//! claim → load → sinks `open` (and roll back) → `commit` again → transforms `restore` → epoch 0 or a bridging
+//! epoch is saved if a sink opened elsewhere, a sink was added or the incarnation is new → sources `open`.
+//! Nothing is written to a sink before its token is in a saved checkpoint.
+//!
+//! # Closing an epoch
+//!
+//! On the interval, on a record or byte limit, when a source seals, on command, or at the end; never when neither
+//! records came nor a position moved: transforms `tick` and `snapshot` → sinks `prepare` → **save** → sinks
+//! `commit` → publish `Committed` to the sources. Pulls that are under way are kept.
+//!
+//! # Errors
+//!
+//! | kind | in a source's `next` | anywhere else before the save | in `commit` |
+//! |---|---|---|---|
+//! | `Waiting` | epoch closed, pulled again at once | start again after back-off | retried |
+//! | `Transient` | pulled again after back-off | start again after back-off | retried |
+//! | `Auth` | paused until `Resume`, then start again | the same | the same |
+//! | others | the run ends with the error | the run ends with the error | the run ends with the error |
+//!
+//! Blocking jobs of dropped stages are awaited before new stages are made, so nothing an undone epoch started
+//! can still act.
+//!
+//! # Cancellation
+//!
+//! Cancelling [`EngineCx::kill`] ends the run between two polls; dropping the future of [`run`] does the same,
+//! except that nobody awaits the blocking jobs.
 
+mod backoff;
+mod control;
+mod crash;
+mod life;
+mod pulls;
 mod stages;
+mod start;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
-pub use self::stages::{BoxStages, Stages, When};
+use self::{
+    backoff::Backoff,
+    control::{Abort, Control},
+    life::Life,
+};
+pub use self::{
+    crash::{CRASH_POINTS, CRASHED},
+    stages::{BoxStages, Stages, When},
+};
 use crate::{
-    CheckpointStore, Epoch, Limits, Name, Result, Sink, Source, clock::Clock, disk::Disk, event::Events,
-    ledger::Ledger, mailbox::Command, random::Random, stage::Transforms,
+    CheckpointStore, Epoch, Error, ErrorKind, Limits, Name, Result, Sink, Source,
+    blocking::Blocking,
+    clock::{self, Clock},
+    disk::Disk,
+    event::{EventKind, Events},
+    ledger::Ledger,
+    mailbox::{Activity, Command},
+    metrics,
+    random::Random,
+    stage::Transforms,
 };
 
 /// When epochs are closed, and when a run ends.
@@ -29,12 +97,13 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// An epoch a second, or each million records, or each 64 MiB: what a crash replays at most.
+    /// An epoch a second, or each million records, or each GiB: what a crash replays at most. The interval is
+    /// what closes ordinary epochs; the other two bound an epoch whose source is very fast.
     fn default() -> Settings {
         Settings {
             every: Duration::from_secs(1),
             records: 1_000_000,
-            bytes: 64 << 20,
+            bytes: 1 << 30,
             limits: Limits::default(),
             until_idle: false,
         }
@@ -66,6 +135,18 @@ pub struct EngineCx {
     pub kill: CancellationToken,
 }
 
+/// The part of the world that stages are opened with.
+struct World {
+    pipeline: Name,
+    settings: Settings,
+    store: Arc<dyn CheckpointStore>,
+    clock: Arc<dyn Clock>,
+    disk: Arc<dyn Disk>,
+    random: Random,
+    directory: PathBuf,
+    blocking: Blocking,
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -73,7 +154,7 @@ pub enum End {
     Finished,
     /// All were drained and `until_idle` was set.
     Idle,
-    /// A command asked for it (`Stop`, `Drain`), or the mailbox was closed.
+    /// A command asked for it (`Stop`, `Drain`).
     Stopped,
     /// It was killed; the open epoch is replayed by the next run.
     Killed,
@@ -84,8 +165,8 @@ pub enum End {
 pub struct Outcome {
     /// How it ended.
     pub end: End,
-    /// The last committed epoch.
-    pub epoch: Epoch,
+    /// The last committed epoch; `None` when it ended before there was one.
+    pub epoch: Option<Epoch>,
     /// The accounts at its end.
     pub ledger: Ledger,
 }
@@ -97,13 +178,103 @@ pub struct Outcome {
 /// # Errors
 /// What does not heal by itself: `Config`, `State`, `CantCreate`, `Fenced`, `Bug`, `Data`. `Transient` is retried
 /// with capped back-off, `Auth` pauses until `Resume`.
-pub async fn run<S, X, K, F>(cx: EngineCx, factory: F) -> Result<Outcome>
+pub async fn run<S, X, K, F>(cx: EngineCx, mut factory: F) -> Result<Outcome>
 where
     S: Source,
     X: Transforms<In = S::Item>,
     K: Sink<Item = X::Out>,
     F: FnMut() -> Result<Stages<S, X, K>> + Send,
 {
-    let _ = (cx, factory);
-    Err(crate::Error::bug("not yet"))
+    let span = tracing::info_span!("pipeline", name = %cx.pipeline);
+    let EngineCx { pipeline, settings, store, clock, disk, random, directory, mailbox, events, kill } = cx;
+    let mut control = Control::new(mailbox, kill, events);
+    let mut world =
+        World { pipeline, settings, store, clock, disk, random, directory, blocking: Blocking::new() };
+    let mut backoff = Backoff::default();
+    async move {
+        loop {
+            let committed = control.status.epoch;
+            let result = life(&mut world, &mut control, &mut factory).await;
+            world.blocking.idle().await;
+            if control.status.epoch != committed {
+                backoff.reset();
+            }
+            let result = match result {
+                Err(Abort::Failed(error)) => recover(error, &mut world, &mut control, &mut backoff).await,
+                ended => ended.map(Some),
+            };
+            let end = match result {
+                Ok(None) => continue,
+                Ok(Some(end)) => end,
+                Err(Abort::Killed) => End::Killed,
+                Err(Abort::Failed(error)) => {
+                    control.events.send(EventKind::Failed { error: error.to_string() });
+                    return Err(error);
+                }
+            };
+            control.ended();
+            if end != End::Killed {
+                control.events.send(EventKind::Finished);
+            }
+            return Ok(Outcome { end, epoch: control.status.epoch, ledger: control.status.ledger.clone() });
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// From start to end or failure, with stages of its own.
+async fn life<S, X, K, F>(world: &mut World, control: &mut Control, factory: &mut F) -> Result<End, Abort>
+where
+    S: Source,
+    X: Transforms<In = S::Item>,
+    K: Sink<Item = X::Out>,
+    F: FnMut() -> Result<Stages<S, X, K>>,
+{
+    control.set(Activity::Starting, None);
+    let stages = factory()?;
+    Life::start(world, control, stages).await?.run().await
+}
+
+/// What follows an error: `None` to start again, or the end if it was asked for meanwhile.
+async fn recover(
+    error: Error,
+    world: &mut World,
+    control: &mut Control,
+    backoff: &mut Backoff,
+) -> Result<Option<End>, Abort> {
+    match error.kind() {
+        ErrorKind::Auth => {
+            tracing::error!("{error}; everything is kept, resume when the credentials are mended");
+            control.pause(&error.to_string());
+        }
+        kind if kind.is_retryable() => {
+            metrics::restart(&world.pipeline);
+            let wait = backoff.next(kind, &mut world.random);
+            let after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!("{error}; starting again in {after_ms} ms");
+            control.events.send(EventKind::Retrying { error: error.to_string(), after_ms });
+            control.set(Activity::BackingOff, Some(&error.to_string()));
+            let waited = clock::sleep(wait);
+            tokio::pin!(waited);
+            while !control.is_ending() {
+                let command = tokio::select! {
+                    biased;
+                    command = control.command() => command?,
+                    () = &mut waited => return Ok(None),
+                };
+                control.receive(command);
+                // Nothing is open while it backs off, so a pause is there as soon as it is asked for.
+                control.closed(None);
+            }
+            return Ok(Some(End::Stopped));
+        }
+        _ => return Err(error.into()),
+    }
+    while control.paused && !control.is_ending() {
+        let command = control.command().await?;
+        control.receive(command);
+        control.closed(None);
+    }
+    Ok(control.is_ending().then_some(End::Stopped))
 }

@@ -44,7 +44,11 @@ impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X
     ///
     /// # Errors
     /// `Config` when there is no source or no sink, or when two have the same name.
-    pub fn new(sources: Vec<(Name, S)>, transforms: X, sinks: Vec<(Name, K, Option<When<X::Out>>)>) -> Result<Self>
+    pub fn new(
+        sources: Vec<(Name, S)>,
+        transforms: X,
+        sinks: Vec<(Name, K, Option<When<X::Out>>)>,
+    ) -> Result<Self>
     where
         X::Out: Clone,
     {

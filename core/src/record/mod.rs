@@ -14,8 +14,8 @@ pub use self::{
     metadata::{MetaValue, Metadata},
     origin::{Device, Origin},
     value::{
-        Activity, ActivitySummary, Aggregate, Clinical, Correlation, Electrocardiogram, Heartbeat, HeartbeatSeries,
-        Location, Notification, Route, Statistic, Value, Workout, WorkoutEvent,
+        Activity, ActivitySummary, Aggregate, Clinical, Correlation, Electrocardiogram, Heartbeat,
+        HeartbeatSeries, Location, Notification, Route, Statistic, Value, Workout, WorkoutEvent,
     },
 };
 use crate::{Kind, Name, RecordId, Timestamp};

@@ -2,7 +2,10 @@
 
 use std::{future::Future, pin::Pin};
 
-use crate::{Batch, Emit, Epoch, Opened, Prepared, Pulled, Result, Sink, SinkCx, Snapshot, Source, SourceCx, State, Timestamp, Token, Transform};
+use crate::{
+    Batch, Emit, Epoch, Opened, Prepared, Pulled, Result, Sink, SinkCx, Snapshot, Source, SourceCx, State,
+    Timestamp, Token, Transform,
+};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

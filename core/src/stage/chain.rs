@@ -215,7 +215,9 @@ impl<T: Send + 'static> Line<T> {
         let mut seen = BTreeMap::new();
         for (name, _) in &stages {
             if seen.insert(name.clone(), ()).is_some() {
-                return Err(Error::config(format!("two transforms are named `{name}`; give one another name")));
+                return Err(Error::config(format!(
+                    "two transforms are named `{name}`; give one another name"
+                )));
             }
         }
         let stages = stages.into_iter().map(|(name, transform)| Named::new(name, transform)).collect();

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
-    Epoch, Generation, Incarnation, Name, Position, StoreId, Token, blocking::Blocking, clock::Clock, disk::Disk,
-    event::StageEvents, random::Random,
+    Epoch, Generation, Incarnation, Name, Position, StoreId, Token, blocking::Blocking, clock::Clock,
+    disk::Disk, event::StageEvents, random::Random,
 };
 
 /// How much may move at once.

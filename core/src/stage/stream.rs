@@ -28,7 +28,12 @@ where
     T: Send + 'static,
     S: Stream<Item = T> + Send + 'static,
 {
-    FromStream { fingerprint: fingerprint.into(), make: Box::new(move |taken| Box::pin(make(taken))), open: None, notice: None }
+    FromStream {
+        fingerprint: fingerprint.into(),
+        make: Box::new(move |taken| Box::pin(make(taken))),
+        open: None,
+        notice: None,
+    }
 }
 
 /// A source from a stream that can't be made again: at most once across a restart, and it says so in a

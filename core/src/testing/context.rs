@@ -6,7 +6,8 @@ use tempfile::TempDir;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    Committed, Fence, Generation, Incarnation, Limits, Name, Position, SinkCx, SourceCx, StoreId, Timestamp, Token,
+    Committed, Fence, Generation, Incarnation, Limits, Name, Position, SinkCx, SourceCx, StoreId, Timestamp,
+    Token,
     blocking::Blocking,
     clock::{Clock, instant},
     disk::{Disk, OsDisk},

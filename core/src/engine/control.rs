@@ -1,0 +1,179 @@
+//! The pipeline's side of its mailbox: what was asked, and how the pipeline is.
+
+use std::{future::Future, pin::pin};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Epoch, Error, Result,
+    event::{EventKind, Events},
+    mailbox::{Activity, Command, Status},
+};
+
+/// Why a life ends before its time.
+#[derive(Debug)]
+pub(super) enum Abort {
+    /// The pipeline was killed.
+    Killed,
+    /// Something failed; the open epoch is undone.
+    Failed(Error),
+}
+
+impl From<Error> for Abort {
+    fn from(error: Error) -> Abort {
+        Abort::Failed(error)
+    }
+}
+
+/// Commands that wait for their effect, and the state that answers `Status`.
+///
+/// It outlives the stages: a pause or a stop that arrives while the pipeline backs off is not lost.
+#[derive(Debug)]
+pub(super) struct Control {
+    mailbox: mpsc::Receiver<Command>,
+    open: bool,
+    kill: CancellationToken,
+    pub(super) events: Events,
+    pub(super) status: Status,
+    /// Nothing is pulled while this is set.
+    pub(super) paused: bool,
+    pauses: Vec<oneshot::Sender<Result<()>>>,
+    checkpoints: Vec<oneshot::Sender<Result<Epoch>>>,
+    endings: Vec<oneshot::Sender<Result<()>>>,
+    drain: bool,
+}
+
+impl Control {
+    pub(super) fn new(mailbox: mpsc::Receiver<Command>, kill: CancellationToken, events: Events) -> Control {
+        Control {
+            mailbox,
+            open: true,
+            kill,
+            events,
+            status: Status {
+                activity: Activity::Starting,
+                epoch: None,
+                generation: None,
+                ledger: Default::default(),
+                reason: None,
+            },
+            paused: false,
+            pauses: Vec::new(),
+            checkpoints: Vec::new(),
+            endings: Vec::new(),
+            drain: false,
+        }
+    }
+
+    /// Completes `future` and serves the mailbox meanwhile.
+    pub(super) async fn attend<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Abort> {
+        let mut future = pin!(future);
+        loop {
+            let command = tokio::select! {
+                biased;
+                value = &mut future => return Ok(value),
+                () = self.kill.cancelled() => return Err(Abort::Killed),
+                command = self.mailbox.recv(), if self.open => command,
+            };
+            self.receive(command);
+        }
+    }
+
+    /// The next command; pends for ever once all senders are gone. The caller hands it to
+    /// [`receive`](Control::receive).
+    pub(super) async fn command(&mut self) -> Result<Option<Command>, Abort> {
+        if !self.open {
+            self.kill.cancelled().await;
+            return Err(Abort::Killed);
+        }
+        tokio::select! {
+            biased;
+            () = self.kill.cancelled() => Err(Abort::Killed),
+            command = self.mailbox.recv() => Ok(command),
+        }
+    }
+
+    /// Notes what is asked; answers what can be answered at once.
+    pub(super) fn receive(&mut self, command: Option<Command>) {
+        match command {
+            // The host let go of the pipeline; it goes on, and only a kill can end it early.
+            None => self.open = false,
+            Some(Command::Status(answer)) => {
+                // Whoever asked may have gone away; so in every answer below.
+                let _ = answer.send(self.status.clone());
+            }
+            Some(Command::Pause(answer)) => self.pauses.push(answer),
+            Some(Command::Resume(answer)) => {
+                self.resume();
+                let _ = answer.send(Ok(()));
+            }
+            Some(Command::Checkpoint(answer)) => self.checkpoints.push(answer),
+            Some(Command::Drain(answer)) => {
+                self.drain = true;
+                self.endings.push(answer);
+            }
+            Some(Command::Stop(answer)) => self.endings.push(answer),
+        }
+    }
+
+    fn resume(&mut self) {
+        for pause in self.pauses.drain(..) {
+            let _ = pause.send(Ok(()));
+        }
+        if std::mem::take(&mut self.paused) {
+            self.events.send(EventKind::Resumed);
+        }
+    }
+
+    /// Whether something was asked that closes the open epoch.
+    pub(super) fn wants_close(&self) -> bool {
+        !self.pauses.is_empty() || !self.checkpoints.is_empty() || self.is_ending()
+    }
+
+    /// Whether the pipeline was asked to end.
+    pub(super) fn is_ending(&self) -> bool {
+        !self.endings.is_empty()
+    }
+
+    /// Whether it was asked to end only once nothing is pending.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain
+    }
+
+    /// Answers what was asked of a pipeline that has nothing open.
+    pub(super) fn closed(&mut self, epoch: Option<Epoch>) {
+        if let Some(epoch) = epoch {
+            for checkpoint in self.checkpoints.drain(..) {
+                let _ = checkpoint.send(Ok(epoch));
+            }
+        }
+        if !self.pauses.is_empty() {
+            self.pause("asked to pause");
+            for pause in self.pauses.drain(..) {
+                let _ = pause.send(Ok(()));
+            }
+        }
+    }
+
+    /// Pulls nothing more until `Resume`.
+    pub(super) fn pause(&mut self, reason: &str) {
+        if !std::mem::replace(&mut self.paused, true) {
+            self.events.send(EventKind::Paused { reason: reason.to_owned() });
+        }
+        self.set(Activity::Paused, Some(reason));
+    }
+
+    /// What the pipeline is doing now.
+    pub(super) fn set(&mut self, activity: Activity, reason: Option<&str>) {
+        self.status.activity = activity;
+        self.status.reason = reason.map(str::to_owned);
+    }
+
+    /// Answers those who asked for the end: it is there.
+    pub(super) fn ended(&mut self) {
+        for ending in self.endings.drain(..) {
+            let _ = ending.send(Ok(()));
+        }
+    }
+}

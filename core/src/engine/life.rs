@@ -1,0 +1,416 @@
+//! One life of a pipeline: its open stages, from start to end or failure.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Control, End, When, World,
+    backoff::Backoff,
+    control::Abort,
+    crash::crash_point,
+    pulls::{Completed, Pulls},
+    tally::Tally,
+};
+use crate::{
+    Batch, Checkpoint, Committed, DeadLetter, Emit, Epoch, Error, ErrorKind, Generation, Name, Pulled,
+    Reject, Result, Sink, Snapshot, Source, Token,
+    checkpoint::Save,
+    clock::{self, Instant},
+    event::EventKind,
+    mailbox::Activity,
+    metrics,
+    stage::Transforms,
+};
+
+/// How often a pipeline that waits for its receivers' acknowledgements looks whether they have come.
+const PENDING_CHECK: std::time::Duration = std::time::Duration::from_millis(250);
+
+/// The open stages and the open epoch.
+pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> {
+    pub(super) world: &'a mut World,
+    pub(super) control: &'a mut Control,
+    pub(super) pulls: Pulls<S>,
+    pub(super) transforms: X,
+    pub(super) sinks: Vec<OpenSink<K>>,
+    pub(super) copy: Option<fn(&X::Out) -> X::Out>,
+    /// Output of the transforms; its buffers are reused.
+    pub(super) out: Emit<X::Out>,
+    pub(super) tally: Tally,
+    /// The last one that was saved.
+    pub(super) checkpoint: Checkpoint,
+    pub(super) generation: Generation,
+    /// When the open epoch first changed; `None` while it has not.
+    pub(super) opened_at: Option<Instant>,
+    pub(super) idle: bool,
+}
+
+pub(super) struct OpenSink<K: Sink> {
+    pub(super) name: Name,
+    pub(super) sink: K,
+    pub(super) when: Option<When<K::Item>>,
+    /// What it is given next; its buffer is reused.
+    pub(super) batch: Batch<K::Item>,
+}
+
+/// What the loop woke up for.
+enum Woke<S: Source> {
+    Command(Option<crate::mailbox::Command>),
+    Pulled(Completed<S>),
+    Due,
+}
+
+impl<S, X, K> Life<'_, S, X, K>
+where
+    S: Source,
+    X: Transforms<In = S::Item>,
+    K: Sink<Item = X::Out>,
+{
+    /// Moves records until the end.
+    pub(super) async fn run(mut self) -> Result<End, Abort> {
+        let mut close = false;
+        loop {
+            let ended = self.pulls.all_ended();
+            if ended {
+                self.finish().await?;
+            }
+            if close || ended || self.control.wants_close() {
+                self.close().await?;
+                self.control.closed(Some(self.checkpoint.epoch));
+                close = false;
+            }
+            if let Some(end) = self.ending(ended) {
+                return Ok(end);
+            }
+            let due = self.due(ended);
+            let pulling = !self.control.paused && !self.control.is_ending();
+            let woke = tokio::select! {
+                biased;
+                command = self.control.command() => Woke::Command(command?),
+                pulled = self.pulls.completed(), if pulling => Woke::Pulled(pulled),
+                () = clock::sleep_until(due.unwrap_or_else(clock::instant)), if due.is_some() => Woke::Due,
+            };
+            match woke {
+                Woke::Command(command) => self.control.receive(command),
+                Woke::Pulled(completed) => close = self.pulled(completed).await?,
+                Woke::Due => close = true,
+            }
+        }
+    }
+
+    /// Whether and how the run ends now; says when the pipeline has become idle.
+    fn ending(&mut self, ended: bool) -> Option<End> {
+        let settled = !self.tally.changed && self.pending() == 0;
+        if self.control.is_ending() {
+            self.control.set(Activity::Stopping, None);
+            return (settled || !self.control.is_draining()).then_some(End::Stopped);
+        }
+        if ended {
+            return settled.then_some(End::Finished);
+        }
+        let idle = settled && self.pulls.all_drained();
+        if idle && !self.idle {
+            self.control.events.send(EventKind::Idle);
+        }
+        if idle != self.idle && !self.control.paused {
+            self.control.set(if idle { Activity::Idle } else { Activity::Running }, None);
+        }
+        self.idle = idle;
+        (idle && self.world.settings.until_idle).then_some(End::Idle)
+    }
+
+    /// When the loop must wake up though nothing happens: to close an epoch that has changed, or to look for
+    /// acknowledgements that an ending waits for. Otherwise an idle pipeline has no timer.
+    fn due(&self, ended: bool) -> Option<Instant> {
+        if let Some(opened) = self.opened_at {
+            return Some(opened + self.world.settings.every);
+        }
+        let waits = ended
+            || self.control.is_draining()
+            || (self.world.settings.until_idle && self.pulls.all_drained());
+        (waits && self.pending() > 0).then(|| clock::instant() + PENDING_CHECK)
+    }
+
+    fn pending(&self) -> u64 {
+        self.sinks.iter().map(|slot| slot.sink.pending()).sum()
+    }
+
+    /// Takes a completed pull; whether the epoch is to be closed now.
+    async fn pulled(&mut self, completed: Completed<S>) -> Result<bool, Abort> {
+        // A source that is always ready must not keep the worker from other tasks.
+        tokio::task::coop::consume_budget().await;
+        let Completed { index, source, result } = completed;
+        let slot = &mut self.pulls.slots[index];
+        let pulled = match result {
+            Ok(Some(pulled)) => pulled,
+            Ok(None) => {
+                slot.ended = true;
+                return Ok(false);
+            }
+            Err(error) => return self.failed_pull(index, source, error),
+        };
+        if self.control.status.activity == Activity::Waiting {
+            self.control.set(Activity::Running, None);
+        }
+        slot.backoff.reset();
+        slot.pulls += 1;
+        slot.drained = pulled.is_drained();
+        let name = slot.name.clone();
+        let moved = slot.position.as_ref() != Some(&pulled.position);
+        let Pulled { mut batch, rejects, position, seal } = pulled;
+        if moved {
+            slot.position = Some(position);
+        }
+        // The next pull is under way while this batch moves; it is not polled before the batch has.
+        slot.pull(source, None);
+
+        if moved || !batch.is_empty() || !rejects.is_empty() {
+            self.changed();
+        }
+        self.tally.read += (batch.len() + rejects.len()) as u64;
+        self.tally.source_dead += rejects.len() as u64;
+        self.tally.bytes += batch.bytes() as u64;
+        for reject in rejects {
+            self.bury(name.clone(), reject);
+        }
+        if !batch.is_empty() {
+            self.transforms.apply(&mut batch, &mut self.out)?;
+            self.deliver().await?;
+        }
+        let settings = &self.world.settings;
+        let full = self.tally.read >= settings.records || self.tally.bytes >= settings.bytes;
+        let old = self.opened_at.is_some_and(|opened| clock::instant() >= opened + settings.every);
+        Ok(seal || full || old)
+    }
+
+    /// What a source's error means; the source is pulled again if it may heal.
+    fn failed_pull(&mut self, index: usize, source: S, error: Error) -> Result<bool, Abort> {
+        let slot = &mut self.pulls.slots[index];
+        slot.drained = false;
+        let stage = slot.name.clone();
+        match error.kind() {
+            ErrorKind::Waiting => {
+                slot.pull(source, None);
+                let reason = error.message().to_owned();
+                self.control.set(Activity::Waiting, Some(&reason));
+                self.control.events.send(EventKind::Waiting { stage, reason });
+                Ok(true)
+            }
+            kind @ ErrorKind::Transient { .. } => {
+                let wait = slot.backoff.next(kind, &mut self.world.random);
+                slot.pull(source, Some(wait));
+                let after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                let error = error.at(&stage).to_string();
+                tracing::warn!("{error}; trying again in {after_ms} ms");
+                self.control.events.send(EventKind::Retrying { error, after_ms });
+                Ok(false)
+            }
+            _ => Err(error.at(&stage).into()),
+        }
+    }
+
+    fn changed(&mut self) {
+        self.tally.changed = true;
+        self.opened_at.get_or_insert_with(clock::instant);
+    }
+
+    /// Keeps a rejected item for the dead letters of this epoch.
+    fn bury(&mut self, stage: Name, reject: Reject) {
+        self.tally.bytes += reject.bytes() as u64;
+        self.tally.dead_letters.push(DeadLetter {
+            stage,
+            payload: reject.payload,
+            key: reject.key,
+            reason: reject.reason,
+            location: reject.location,
+            time: self.world.clock.now(),
+            incarnation: self.checkpoint.incarnation,
+            epoch: self.checkpoint.epoch.next(),
+        });
+    }
+
+    /// Gives what lies in `out` to the sinks: clones to all but the last.
+    async fn deliver(&mut self) -> Result<(), Abort> {
+        let counts = self.out.take_counts();
+        self.tally.transforms.add(counts);
+        for (stage, reject) in self.out.take_rejects() {
+            self.bury(stage, reject);
+        }
+        let batch = &mut self.out.batch;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let last = self.sinks.len() - 1;
+        for (index, slot) in self.sinks.iter_mut().enumerate() {
+            let given = batch.len();
+            match (index == last, self.copy) {
+                (true, _) => {
+                    slot.batch.take_from(batch);
+                    if let Some(when) = &mut slot.when {
+                        slot.batch.retain(|record| when(record));
+                    }
+                }
+                (false, Some(copy)) => match &mut slot.when {
+                    Some(when) => slot.batch.extend(batch.iter().filter(|record| when(record)).map(copy)),
+                    None => slot.batch.extend(batch.iter().map(copy)),
+                },
+                (false, None) => return Err(Error::bug("several sinks and no way to clone records").into()),
+            }
+            let written = slot.batch.len();
+            let tally = &mut self.tally.sinks[index];
+            tally.filtered += (given - written) as u64;
+            tally.written += written as u64;
+            if written > 0 {
+                let result = self.control.attend(slot.sink.write(&mut slot.batch)).await?;
+                result.map_err(|error| error.at(&slot.name))?;
+                if !slot.batch.is_empty() {
+                    return Err(Error::bug("`write` left records in the batch").at(&slot.name).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The input has ended: gives out what the transforms hold.
+    async fn finish(&mut self) -> Result<(), Abort> {
+        self.transforms.finish(&mut self.out)?;
+        if !self.out.batch.is_empty() || self.out.counts() != Default::default() {
+            self.changed();
+        }
+        self.deliver().await
+    }
+
+    /// Closes the open epoch, unless nothing has changed.
+    async fn close(&mut self) -> Result<(), Abort> {
+        if !self.tally.changed {
+            self.opened_at = None;
+            return Ok(());
+        }
+        let began = clock::instant();
+        crash_point!("close.begun");
+        self.transforms.tick(self.world.clock.now(), &mut self.out)?;
+        self.deliver().await?;
+
+        let mut states = Vec::new();
+        let mut held = BTreeMap::new();
+        self.transforms.stages(&mut |stage| {
+            held.insert(stage.name().clone(), stage.held());
+            match stage.snapshot()? {
+                Snapshot::Unchanged => {}
+                changed => states.push((stage.name().clone(), changed)),
+            }
+            Ok(())
+        })?;
+        crash_point!("close.snapshot");
+
+        let epoch = self.checkpoint.epoch.next();
+        let tokens = self.prepare_sinks(epoch).await?;
+        crash_point!("close.prepared");
+
+        let mut ledger = self.checkpoint.ledger.clone();
+        let held_before = ledger.held_total();
+        ledger.held = held;
+        self.tally.add_to(&mut ledger, held_before, self.sinks.iter().map(|slot| &slot.name));
+        if !ledger.is_balanced() {
+            return Err(Error::bug(format!(
+                "the ledger does not balance at epoch {epoch}: {ledger:?}; report this"
+            ))
+            .into());
+        }
+        let mut positions = self.checkpoint.positions.clone();
+        for slot in &self.pulls.slots {
+            if let Some(position) = &slot.position {
+                positions.insert(slot.name.clone(), position.clone());
+            }
+        }
+        let checkpoint = Checkpoint {
+            pipeline: self.world.pipeline.clone(),
+            incarnation: self.checkpoint.incarnation,
+            epoch,
+            time: self.world.clock.now(),
+            positions,
+            tokens,
+            ledger,
+        };
+        let dead = self.tally.dead_letters.len() as u64;
+        let save = Save {
+            generation: self.generation,
+            checkpoint: checkpoint.clone(),
+            states,
+            dead_letters: std::mem::take(&mut self.tally.dead_letters),
+        };
+        let saved = self.control.attend(self.world.store.save(save)).await??;
+        let before = std::mem::replace(&mut self.checkpoint, checkpoint);
+        crash_point!("close.saved");
+
+        self.commit_sinks().await?;
+        crash_point!("close.committed");
+
+        self.tally = Tally::new(self.sinks.len());
+        self.opened_at = None;
+        for slot in &self.pulls.slots {
+            let position = saved.oldest.get(&slot.name).cloned();
+            slot.committed.send_replace(Committed { epoch, pulls: slot.pulls, position });
+        }
+        let ledger = &self.checkpoint.ledger;
+        for (name, account) in &ledger.accounts {
+            let earlier = before.ledger.accounts.get(name).copied().unwrap_or_default();
+            metrics::account(&self.world.pipeline, name, &earlier, account);
+        }
+        metrics::epoch(&self.world.pipeline, clock::instant().duration_since(began).as_secs_f64());
+        tracing::debug!(%epoch, "committed");
+        self.control.status.epoch = Some(epoch);
+        self.control.status.ledger = ledger.clone();
+        self.control.events.send(EventKind::Committed { epoch, ledger: Arc::new(ledger.clone()) });
+        if dead > 0 {
+            self.control.events.send(EventKind::DeadLettered { count: dead, total: ledger.dead_letters });
+        }
+        crash_point!("close.published");
+        Ok(())
+    }
+
+    /// Makes the sinks' writes durable or staged; the tokens by sink.
+    pub(super) async fn prepare_sinks(
+        &mut self,
+        epoch: Epoch,
+    ) -> Result<BTreeMap<Name, Option<Token>>, Abort> {
+        let mut tokens = BTreeMap::new();
+        for index in 0..self.sinks.len() {
+            let slot = &mut self.sinks[index];
+            let name = slot.name.clone();
+            let prepared =
+                self.control.attend(slot.sink.prepare(epoch)).await?.map_err(|error| error.at(&name))?;
+            let tally = &mut self.tally.sinks[index];
+            tally.superseded += prepared.superseded;
+            tally.dead += prepared.rejects.len() as u64;
+            tally.pending = slot.sink.pending();
+            for reject in prepared.rejects {
+                self.bury(name.clone(), reject);
+            }
+            tokens.insert(name, prepared.token);
+            crash_point!("close.prepared_one");
+        }
+        Ok(tokens)
+    }
+
+    /// Finishes the saved epoch in every sink, for as long as it takes.
+    pub(super) async fn commit_sinks(&mut self) -> Result<(), Abort> {
+        for slot in &mut self.sinks {
+            let token = self.checkpoint.tokens.get(&slot.name).and_then(Option::as_ref);
+            let mut backoff = Backoff::default();
+            loop {
+                let result = self.control.attend(slot.sink.commit(self.checkpoint.epoch, token)).await?;
+                let error = match result {
+                    Ok(()) => break,
+                    Err(error) if error.kind().is_retryable() => error.at(&slot.name),
+                    Err(error) => return Err(error.at(&slot.name).into()),
+                };
+                let wait = backoff.next(error.kind(), &mut self.world.random);
+                let after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!("{error}; committing again in {after_ms} ms");
+                self.control.events.send(EventKind::Retrying { error: error.to_string(), after_ms });
+                self.control.attend(clock::sleep(wait)).await?;
+            }
+            crash_point!("close.committed_one");
+        }
+        Ok(())
+    }
+}
