@@ -66,7 +66,7 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; one that is not there is no error, so that a repeated removal is none either.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Creates a directory and those above it.
+    /// Creates a directory and those above it, durably.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// The files in a directory, in no order; none if it is not there.
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;

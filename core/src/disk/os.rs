@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Disk, DiskFile, DiskLock, FileId, FileInfo, OpenMode};
+use super::{Disk, DiskFile, DiskLock, FileId, FileInfo, OpenMode, directory_of};
 
 /// The operating system's disk.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +74,9 @@ impl Disk for OsDisk {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(path)
+        let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).count();
+        builder.create(path)?;
+        path.ancestors().take(missing).try_for_each(|made| self.sync_dir(directory_of(made)))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
