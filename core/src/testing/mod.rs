@@ -1,5 +1,14 @@
 //! Test support: contract suites, recording stages, the fault-injecting disk and the paused clock.
 
 mod context;
+pub mod protocol;
+mod recording;
+mod script;
+mod sim_disk;
 
-pub use self::context::{Surroundings, TestClock};
+pub use self::{
+    context::{Surroundings, TestClock},
+    recording::{Recording, RecordingSink},
+    script::{Script, ScriptSource},
+    sim_disk::{Fault, Op, SimDisk},
+};

@@ -1,0 +1,378 @@
+//! The property that the whole design rests on, for any checkpoint store: whatever fails and wherever the
+//! process dies, what the sinks show in the end equals the model.
+//!
+//! A case is drawn from a seed: inputs with bad records and repeats, faults of sources, sinks and the store,
+//! and deaths. The pipeline is started again until it finishes. Then, for every sink: each record once (G1, G2)
+//! in the order of its source (G3), and a ledger that balances with the numbers of the model.
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Poll,
+};
+
+use async_trait::async_trait;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{Recording, Script, TestClock};
+use crate::{
+    Batch, CheckpointStore, DeadLetter, Emit, Epoch, Error, Generation, Name, Result, Snapshot, State,
+    StateRows, StoreId, Transform,
+    checkpoint::{Loaded, Save, Saved},
+    disk::OsDisk,
+    engine::{self, End, EngineCx, Outcome, Settings, Stages},
+    event::Events,
+    mailbox::mailbox,
+    random::Random,
+    stage::{Chain, Named, ops},
+};
+
+/// An item of the model: which source gave it, and which it was.
+pub type Item = (u8, u64);
+
+/// One case.
+#[derive(Debug)]
+pub struct Protocol {
+    seed: u64,
+    scripts: Vec<Script<Item>>,
+    sinks: Vec<Recording<Item>>,
+    settings: Settings,
+    directory: TempDir,
+}
+
+/// Items whose number is a multiple of this are bad at the source.
+const BAD: u64 = 17;
+/// Items whose number modulo this is 1 are filtered.
+const FILTERED: u64 = 5;
+/// Each item of the second source is given again after so many others: a repeat for `Once` to drop.
+const REPEAT_AFTER: usize = 7;
+
+impl Protocol {
+    /// Draws a case.
+    ///
+    /// # Panics
+    /// If no temporary directory can be made.
+    pub fn draw(seed: u64) -> Protocol {
+        let mut random = Random::from_seed(seed);
+        let faults = if random.chance(0.3) { 0.0 } else { random.unit() * 0.15 };
+        let sources = 1 + random.below(3) as u8;
+        let scripts = (0..sources)
+            .map(|source| {
+                let count = random.below(200);
+                let mut items: Vec<Item> = (0..count).map(|number| (source, number)).collect();
+                if source == 1 {
+                    for number in 0..count.saturating_sub(REPEAT_AFTER as u64) {
+                        let at = (items.len()).min(number as usize + REPEAT_AFTER);
+                        items.insert(at, (source, number));
+                    }
+                }
+                Script {
+                    bad: |(_, number)| number % BAD == 0,
+                    faults,
+                    seed: Arc::new(AtomicU64::new(random.u64() / 2)),
+                    ..Script::new(items)
+                }
+            })
+            .collect();
+        let sinks = (0..1 + random.below(2)).map(|_| Recording::new(faults / 2.0, random.u64())).collect();
+        let mut settings = Settings { records: 1 + random.below(100), ..Settings::default() };
+        settings.limits.records = 1 + random.below(20) as usize;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        Protocol { seed, scripts, sinks, settings, directory }
+    }
+
+    /// Starts the pipeline once and runs it to its end, its failure or its death; `None` when it died.
+    ///
+    /// It dies after `polls` polls of its future, if that is given.
+    ///
+    /// # Errors
+    /// As [`engine::run`].
+    pub async fn live(&self, store: Arc<dyn CheckpointStore>, polls: Option<u64>) -> Result<Option<Outcome>> {
+        let (mail, commands) = mailbox();
+        let (events, _listener) = Events::alone(Name::from("model"));
+        let cx = EngineCx {
+            pipeline: Name::from("model"),
+            settings: self.settings,
+            store,
+            clock: Arc::new(TestClock::default()),
+            disk: OsDisk::shared(),
+            random: Random::from_os(),
+            directory: self.directory.path().to_owned(),
+            mailbox: commands,
+            events,
+            kill: CancellationToken::new(),
+        };
+        let run = engine::run(cx, || self.stages());
+        let outcome = dies_after(run, polls).await.transpose()?;
+        drop(mail);
+        Ok(outcome)
+    }
+
+    fn stages(
+        &self,
+    ) -> Result<
+        Stages<
+            super::ScriptSource<Item>,
+            impl crate::stage::Transforms<In = Item, Out = Item> + use<>,
+            super::RecordingSink<Item>,
+        >,
+    > {
+        let filter = ops().filter(|(_, number): &Item| number % FILTERED != 1).build();
+        let transforms = Chain::new(
+            Named::new("filter", filter),
+            Chain::new(Named::new("once", Once::default()), Named::new("delay", Delay::default())),
+        );
+        let sources = self.scripts.iter().enumerate();
+        let sources = sources.map(|(index, script)| (Name::from(format!("source-{index}")), script.source()));
+        let sinks = self.sinks.iter().enumerate();
+        let sinks = sinks.map(|(index, sink)| {
+            // The second sink gets only the first source's items.
+            let when: Option<engine::When<Item>> =
+                (index == 1).then(|| Box::new(|item: &Item| item.0 == 0) as _);
+            (Name::from(format!("sink-{index}")), sink.sink(), when)
+        });
+        Stages::new(sources.collect(), transforms, sinks.collect())
+    }
+
+    /// Runs a finished case once more, and compares what is visible with the model.
+    ///
+    /// # Panics
+    /// If anything differs.
+    pub async fn verify(&self, store: Arc<dyn CheckpointStore>) {
+        let seed = self.seed;
+        let outcome = loop {
+            match self.live(store.clone(), None).await {
+                Ok(Some(outcome)) => break outcome,
+                other => panic!("seed {seed}: a finished pipeline starts and ends again, not {other:?}"),
+            }
+        };
+        assert_eq!(outcome.end, End::Finished, "seed {seed}");
+        assert!(outcome.ledger.is_balanced(), "seed {seed}: {:?}", outcome.ledger);
+        let read: usize = self.scripts.iter().map(|script| script.items.len()).sum();
+        let bad: usize = self
+            .scripts
+            .iter()
+            .map(|script| script.items.iter().filter(|item| (script.bad)(item)).count())
+            .sum();
+        let letters = store.dead_letters(&Name::from("model"), usize::MAX).await.expect("dead letters");
+        assert_eq!(letters.len(), bad, "seed {seed}: every bad item is one dead letter");
+        for (index, sink) in self.sinks.iter().enumerate() {
+            let visible = sink.visible();
+            let mut expected_total = 0;
+            for (number, script) in self.scripts.iter().enumerate() {
+                let mut seen = HashSet::new();
+                let expected: Vec<Item> = script
+                    .items
+                    .iter()
+                    .filter(|item| !(script.bad)(item) && item.1 % FILTERED != 1 && seen.insert(**item))
+                    .filter(|item| index != 1 || item.0 == 0)
+                    .copied()
+                    .collect();
+                let shown: Vec<Item> =
+                    visible.iter().filter(|item| usize::from(item.0) == number).copied().collect();
+                assert_eq!(shown, expected, "seed {seed}: sink {index}, source {number}");
+                expected_total += expected.len();
+            }
+            let account = outcome.ledger.accounts[&Name::from(format!("sink-{index}"))];
+            assert_eq!(account.read, read as u64, "seed {seed}: {account:?}");
+            assert_eq!(account.delivered, expected_total as u64, "seed {seed}: {account:?}");
+            assert_eq!(account.dead, bad as u64, "seed {seed}: {account:?}");
+            assert_eq!(account.pending, 0, "seed {seed}: {account:?}");
+        }
+    }
+}
+
+/// Completes `future`, or drops it after `polls` polls.
+async fn dies_after<T>(future: impl Future<Output = T>, polls: Option<u64>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|cx| {
+        if let Some(left) = &mut left {
+            if *left == 0 {
+                return Poll::Ready(None);
+            }
+            *left -= 1;
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// Drops repeats; its state goes out as deltas.
+#[derive(Debug, Default)]
+struct Once {
+    seen: HashSet<Item>,
+    fresh: Vec<Item>,
+}
+
+impl Transform for Once {
+    type In = Item;
+    type Out = Item;
+
+    fn apply(&mut self, input: &mut Batch<Item>, out: &mut Emit<Item>) -> Result<()> {
+        let before = input.len();
+        input.retain(|item| {
+            let new = self.seen.insert(*item);
+            if new {
+                self.fresh.push(*item);
+            }
+            new
+        });
+        out.superseded(before - input.len());
+        out.take(input);
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        if self.fresh.is_empty() {
+            return Ok(Snapshot::Unchanged);
+        }
+        let key = |(source, number): Item| [&[source], &number.to_be_bytes()[..]].concat();
+        Ok(Snapshot::Delta(self.fresh.drain(..).map(|item| (key(item), Some(Vec::new()))).collect()))
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        for row in state {
+            let (key, _) = row?;
+            let number = key[1..].try_into().map_err(|_| Error::state("a key of 9 bytes"))?;
+            self.seen.insert((key[0], u64::from_be_bytes(number)));
+        }
+        Ok(())
+    }
+}
+
+/// Holds the last item of each source back until the next; its state goes out whole.
+#[derive(Debug, Default)]
+struct Delay {
+    held: std::collections::BTreeMap<u8, Item>,
+    changed: bool,
+}
+
+impl Transform for Delay {
+    type In = Item;
+    type Out = Item;
+
+    fn apply(&mut self, input: &mut Batch<Item>, out: &mut Emit<Item>) -> Result<()> {
+        for item in input.drain(..) {
+            self.changed = true;
+            match self.held.insert(item.0, item) {
+                Some(earlier) => out.push(earlier),
+                None => out.held(1),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Emit<Item>) -> Result<()> {
+        for (_, item) in std::mem::take(&mut self.held) {
+            self.changed = true;
+            out.push(item);
+            out.held(-1);
+        }
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        if !std::mem::take(&mut self.changed) {
+            return Ok(Snapshot::Unchanged);
+        }
+        let bytes = rmp_serde::to_vec(&self.held.values().collect::<Vec<_>>())
+            .map_err(|_| Error::bug("plain data"))?;
+        Ok(Snapshot::Full(bytes))
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        for row in state {
+            let (_, bytes) = row?;
+            let items: Vec<Item> =
+                rmp_serde::from_slice(&bytes).map_err(|_| Error::state("a list of items"))?;
+            self.held = items.into_iter().map(|item| (item.0, item)).collect();
+        }
+        Ok(())
+    }
+}
+
+/// A store that checks what it is given, and fails now and then: before the save, or after it, so that its
+/// outcome is unknown to the engine.
+#[derive(Debug)]
+pub struct CheckedStore<S> {
+    store: S,
+    faults: f64,
+    seed: AtomicU64,
+    last: std::sync::Mutex<Option<crate::Checkpoint>>,
+}
+
+impl<S> CheckedStore<S> {
+    /// Wraps `store`; `faults` is the probability of each of the two failures.
+    pub fn new(store: S, faults: f64, seed: u64) -> CheckedStore<S> {
+        CheckedStore { store, faults, seed: AtomicU64::new(seed), last: std::sync::Mutex::new(None) }
+    }
+
+    fn fault(&self) -> Result<()> {
+        let mut random = Random::from_seed(self.seed.fetch_add(1, Ordering::SeqCst));
+        if random.chance(self.faults) {
+            Err(Error::transient("scripted failure of the store"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Epochs follow one another, positions never go back, the ledger balances and only grows.
+    fn check(&self, save: &Save) {
+        let mut last = self.last.lock().expect("no check panicked before");
+        let new = &save.checkpoint;
+        assert!(new.ledger.is_balanced(), "the ledger balances at every checkpoint: {:?}", new.ledger);
+        if let Some(last) = &*last {
+            assert!(new.epoch <= last.epoch.next(), "epoch {} after {}", new.epoch, last.epoch);
+            assert_eq!(new.incarnation, last.incarnation);
+            for (source, position) in &last.positions {
+                let at = |position: &crate::Position| position.read::<u64>(1).expect("a scripted position");
+                let moved = at(&new.positions[source]) >= at(position);
+                assert!(moved || new.epoch <= last.epoch, "positions of later epochs never go back");
+            }
+        }
+        *last = Some(new.clone());
+    }
+}
+
+#[async_trait]
+impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
+    fn id(&self) -> StoreId {
+        self.store.id()
+    }
+    async fn claim(&self, pipeline: &Name) -> Result<Generation> {
+        self.fault()?;
+        self.store.claim(pipeline).await
+    }
+    async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {
+        self.fault()?;
+        self.store.load(pipeline, generation).await
+    }
+    async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {
+        self.fault()?;
+        self.store.state(pipeline, stage, epoch).await
+    }
+    async fn save(&self, save: Save) -> Result<Saved> {
+        self.fault()?;
+        let checked = save.clone();
+        let saved = self.store.save(save).await?;
+        self.check(&checked);
+        self.fault()?;
+        Ok(saved)
+    }
+    async fn forget(&self, pipeline: &Name) -> Result<()> {
+        self.store.forget(pipeline).await
+    }
+    async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64> {
+        self.store.count_dead_letters(pipeline).await
+    }
+    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.store.dead_letters(pipeline, limit).await
+    }
+}
