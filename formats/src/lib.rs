@@ -1,4 +1,14 @@
 //! Health data formats: a folder per dialect, decode and encode side by side.
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`wire`] | `format = "json"`: NDJSON |
+//! | [`csv`] | `format = "csv"`: CSV with a header |
+//! | [`identity`] | ids of records that come without one |
+
+pub mod csv;
+pub mod identity;
+pub mod wire;
 
 use afferent_core::{Batch, Record, Rejects};
 use serde::{Deserialize, Serialize};
@@ -13,6 +23,16 @@ pub enum Format {
     /// CSV with a header.
     #[serde(rename = "csv")]
     Csv,
+}
+
+impl Format {
+    /// A new encoder.
+    pub fn encoder(self) -> Box<dyn Encoder> {
+        match self {
+            Format::Json => Box::new(wire::WireEncoder),
+            Format::Csv => Box::new(csv::CsvEncoder::default()),
+        }
+    }
 }
 
 /// Where bytes stand, for the location of a reject: `name:line`.
