@@ -1,6 +1,7 @@
 //! Test support: contract suites, recording stages, the fault-injecting disk and the paused clock.
 
 mod context;
+mod contracts;
 pub mod protocol;
 mod recording;
 mod script;
@@ -8,6 +9,7 @@ mod sim_disk;
 
 pub use self::{
     context::{Surroundings, TestClock},
+    contracts::{pull_all, sink_contract, source_contract, transform_contract},
     recording::{Recording, RecordingSink},
     script::{Script, ScriptSource},
     sim_disk::{Fault, Op, SimDisk},
