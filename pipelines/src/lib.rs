@@ -5,6 +5,8 @@
 //!
 //! | module | what it is about |
 //! |---|---|
+//! | [`definition`] | pipeline files: TOML, checked, with every error at once |
+//! | [`registry`] | which component a `type` stands for; a host adds its own |
 //! | [`cel`] | the expressions of `filter`, `set` and `when` |
 //! | [`transforms`] | select, filter, set, units, dedupe, sample, throttle |
 //! | [`spec`] | what is needed to run a pipeline |
@@ -12,12 +14,14 @@
 //! | [`state`] | checkpoints and dead letters on disk |
 
 pub mod cel;
+pub mod definition;
+pub mod registry;
 pub mod runtime;
 pub mod spec;
 pub mod state;
 pub mod transforms;
 
-pub use afferent_core as core;
+pub use afferent_core;
 pub use afferent_formats as formats;
 pub use afferent_sinks as sinks;
 pub use afferent_sources as sources;

@@ -1,0 +1,352 @@
+//! Reads a whole file: its own keys, then stage by stage.
+
+use std::{collections::BTreeMap, ops::Range, path::Path};
+
+use afferent_core::{Name, Problem, config::Configure};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Definition, MakeStages, StageInfo,
+    checkpoint::PipelineKeys,
+    codes::{self, Code},
+    diagnostic::{Diagnostic, Report},
+    document::{inside, locate},
+    environment::{Expanded, Lookup},
+    names::{self, MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
+    strict::{self, Owner, invalid},
+    suggest,
+};
+use crate::registry::{Loaded, Make, Registry, Row, StageKind, absent};
+
+/// How messages call the file's own table.
+const PIPELINE: &str = "the pipeline";
+
+pub(super) fn load(
+    text: &str,
+    path: &Path,
+    registry: &Registry,
+    lookup: &Lookup<'_>,
+) -> Result<Definition, Report> {
+    let report = |pipeline, diagnostics| Report::new(path.to_owned(), text.into(), pipeline, diagnostics);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    // Only the first in the text: what follows a syntax error is often misread.
+    if let Some(error) = errors.iter().min_by_key(|error| error.span().map(|span| span.start)) {
+        let diagnostic = Diagnostic::new(
+            &codes::SYNTAX,
+            error.span().unwrap_or(0..0),
+            format!("invalid TOML: {}", error.message()),
+        );
+        return Err(report(None, vec![diagnostic]));
+    }
+    let mut root = document.into_inner();
+    let expanded = Expanded::all(&mut root, text, lookup);
+    let mut loader = Loader { text, base: path.parent().unwrap_or(Path::new("")), diagnostics: Vec::new() };
+
+    let keys = loader.pipeline(&root);
+    let mut stages = MakeStages::default();
+    let mut overview = Vec::new();
+    for stage in loader.stages(&root, StageKind::Source, registry.sources(), registry) {
+        stages.sources.extend(stage.make.map(|make| (stage.info.name.clone(), make)));
+        overview.push(stage.info);
+    }
+    for stage in loader.stages(&root, StageKind::Transform, registry.transforms(), registry) {
+        stages.transforms.extend(stage.make.map(|make| (stage.info.name.clone(), make)));
+        overview.push(stage.info);
+    }
+    for stage in loader.stages(&root, StageKind::Sink, registry.sinks(), registry) {
+        stages.sinks.extend(stage.make.map(|make| (stage.info.name.clone(), make, stage.when)));
+        overview.push(stage.info);
+    }
+
+    let mut diagnostics = loader.diagnostics;
+    diagnostics.retain(|diagnostic| !expanded.is_unknown(&diagnostic.span));
+    for diagnostic in &mut diagnostics {
+        diagnostic.message = expanded.redact(&diagnostic.message);
+        diagnostic.label = expanded.redact(&diagnostic.label);
+        diagnostic.help = diagnostic.help.take().map(|help| expanded.redact(&help));
+    }
+    diagnostics.extend(expanded.diagnostics);
+    let report = report(keys.as_ref().map(|keys| keys.name.clone()), diagnostics);
+    match keys {
+        Some(keys) if !report.has_errors() => Ok(Definition {
+            name: Name::from(keys.name),
+            settings: keys.checkpoint.settings(),
+            stages: stages.into(),
+            overview,
+            warnings: report,
+        }),
+        _ => Err(report),
+    }
+}
+
+struct Loader<'a> {
+    text: &'a str,
+    base: &'a Path,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// A stage that was read.
+struct Stage<S> {
+    info: StageInfo,
+    /// What makes it, if nothing is wrong with it.
+    make: Option<Make<S>>,
+    when: Option<Make<afferent_core::engine::When<afferent_core::Record>>>,
+}
+
+impl Loader<'_> {
+    /// Reads the keys that belong to no stage.
+    fn pipeline(&mut self, root: &DeTable<'_>) -> Option<PipelineKeys> {
+        let first = root.iter().map(|(key, _)| key.span()).min_by_key(|span| span.start).unwrap_or(0..0);
+        let shared = StageKind::ALL.map(StageKind::word);
+        let owner = Owner { name: PIPELINE, anchor: first.clone(), shared: &shared };
+        let read = strict::read::<PipelineKeys>(root, &owner);
+        self.diagnostics.extend(read.diagnostics);
+        for kind in [StageKind::Source, StageKind::Sink] {
+            if !root.contains_key(kind.word()) {
+                let word = kind.word();
+                let message = format!("{PIPELINE} has no {word}");
+                let diagnostic = Diagnostic::new(&codes::NO_STAGE, first.clone(), message);
+                self.diagnostics.push(diagnostic.help(format!("add a table `[[{word}]]` with a `type`")));
+            }
+        }
+        let keys = read.value?;
+        for problem in keys.check() {
+            let diagnostic = self.problem(root, &owner, problem);
+            self.diagnostics.push(diagnostic);
+        }
+        if let Some(name) = root.get("name") {
+            self.check_name(name, "a pipeline's name", MAX_PIPELINE_NAME);
+        }
+        Some(keys)
+    }
+
+    /// Reads the stages of one kind.
+    fn stages<S: 'static>(
+        &mut self,
+        root: &DeTable<'_>,
+        kind: StageKind,
+        rows: &BTreeMap<String, Row<S>>,
+        registry: &Registry,
+    ) -> Vec<Stage<S>> {
+        let word = kind.word();
+        let Some(value) = root.get(word) else { return Vec::new() };
+        let tables: &[Spanned<DeValue<'_>>] = match value.get_ref() {
+            DeValue::Array(array) => array,
+            _ => {
+                let message = format!("`{word}` is not a list of stages");
+                let diagnostic = Diagnostic::new(&codes::WRONG_TYPE, value.span(), message);
+                self.diagnostics.push(diagnostic.label(format!("write `[[{word}]]`, with two brackets")));
+                // What is wrong inside is worth knowing all the same.
+                std::slice::from_ref(value)
+            }
+        };
+        let mut names = Names::default();
+        let mut stages = Vec::new();
+        for value in tables {
+            let DeValue::Table(table) = value.get_ref() else {
+                if value.span() != root[word].span() {
+                    let message = format!("a {word} is a table, not a {}", value.get_ref().type_str());
+                    self.diagnostics.push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message));
+                }
+                continue;
+            };
+            let from = self.diagnostics.len();
+            let stage = self.stage(table, value.span(), kind, rows, registry, &mut names);
+            if let Some(stage) = &stage {
+                for diagnostic in &mut self.diagnostics[from..] {
+                    diagnostic.stage = Some(stage.info.name.to_string());
+                }
+            }
+            stages.extend(stage);
+        }
+        stages
+    }
+
+    fn stage<S: 'static>(
+        &mut self,
+        table: &DeTable<'_>,
+        header: Range<usize>,
+        kind: StageKind,
+        rows: &BTreeMap<String, Row<S>>,
+        registry: &Registry,
+        names: &mut Names,
+    ) -> Option<Stage<S>> {
+        let word = kind.word();
+        let (type_name, anchor) = self.type_of(table, header, kind, rows)?;
+        let name = self.name_of(table, &type_name, &anchor, kind, names);
+        let owner_name = format!("{word} `{name}`");
+        let shared: &[&str] =
+            if kind == StageKind::Sink { &["type", "name", "when"] } else { &["type", "name"] };
+        let owner = Owner { name: &owner_name, anchor: anchor.clone(), shared };
+        let when = (kind == StageKind::Sink).then(|| table.get("when")).flatten();
+        let when = when.and_then(|value| self.when(value, &owner));
+        let info = StageInfo { kind, name: Name::from(name), type_name: type_name.clone() };
+
+        let Some(row) = rows.get(&type_name) else {
+            self.diagnostics.push(unknown_type(&type_name, anchor, kind, rows, registry));
+            return Some(Stage { info, make: None, when });
+        };
+        let Loaded { make, diagnostics, problems } = row.load(table, &owner, self.base);
+        self.diagnostics.extend(diagnostics);
+        for problem in problems {
+            let diagnostic = self.problem(table, &owner, problem);
+            self.diagnostics.push(diagnostic);
+        }
+        Some(Stage { info, make, when })
+    }
+
+    /// The `type` of a stage, and where it stands.
+    fn type_of<S>(
+        &mut self,
+        table: &DeTable<'_>,
+        header: Range<usize>,
+        kind: StageKind,
+        rows: &BTreeMap<String, Row<S>>,
+    ) -> Option<(String, Range<usize>)> {
+        let word = kind.word();
+        let types =
+            || format!("types of {word}: {}", rows.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
+        let Some(value) = table.get("type") else {
+            let diagnostic =
+                Diagnostic::new(&codes::MISSING_KEY, header, format!("a {word} needs the key `type`"));
+            self.diagnostics.push(diagnostic.label("`type` is missing").help(types()));
+            return None;
+        };
+        let DeValue::String(text) = value.get_ref() else {
+            let message = format!("wrong type of `type` in a {word}");
+            let label = format!("expected a string, found a {}", value.get_ref().type_str());
+            self.diagnostics
+                .push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message).label(label).help(types()));
+            return None;
+        };
+        Some((text.to_string(), value.span()))
+    }
+
+    /// The stage's name: given, or after its type.
+    fn name_of(
+        &mut self,
+        table: &DeTable<'_>,
+        type_name: &str,
+        anchor: &Range<usize>,
+        kind: StageKind,
+        names: &mut Names,
+    ) -> String {
+        let of_type = names.of_type.entry(type_name.to_owned()).or_default();
+        *of_type += 1;
+        let (name, span) = match table.get("name") {
+            None if *of_type == 1 => (type_name.to_owned(), anchor.clone()),
+            None => (format!("{type_name}-{of_type}"), anchor.clone()),
+            Some(value) => match value.get_ref() {
+                DeValue::String(name) => {
+                    self.check_name(value, "a stage's name", MAX_STAGE_NAME);
+                    (name.to_string(), value.span())
+                }
+                _ => {
+                    let message = format!("wrong type of `name` in {} `{type_name}`", kind.word());
+                    let label = format!("expected a string, found a {}", value.get_ref().type_str());
+                    self.diagnostics
+                        .push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message).label(label));
+                    (type_name.to_owned(), anchor.clone())
+                }
+            },
+        };
+        if let Some(earlier) = names.taken.get(&name) {
+            let message = format!("two {}s are named `{name}`", kind.word());
+            let diagnostic = Diagnostic::new(&codes::DUPLICATE_NAME, span, message)
+                .label("named again here")
+                .related(earlier.clone(), "first named here")
+                .help("give one of them another `name`");
+            self.diagnostics.push(diagnostic);
+        } else {
+            names.taken.insert(name.clone(), span);
+        }
+        name
+    }
+
+    fn check_name(&mut self, value: &Spanned<DeValue<'_>>, what: &str, max: usize) {
+        let DeValue::String(name) = value.get_ref() else { return };
+        if is_name(name, max) {
+            return;
+        }
+        let message = format!(
+            "{what} has 1 to {max} characters of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or digit"
+        );
+        let diagnostic = Diagnostic::new(&codes::BAD_NAME, value.span(), message);
+        self.diagnostics.push(match names::allowed(name, max) {
+            Some(allowed) => diagnostic.label(format!("for example `{allowed}`")),
+            None => diagnostic,
+        });
+    }
+
+    fn when(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        owner: &Owner<'_>,
+    ) -> Option<Make<afferent_core::engine::When<afferent_core::Record>>> {
+        let _ = (value, owner);
+        None
+    }
+
+    /// What a component finds wrong, at its place.
+    fn problem(&self, table: &DeTable<'_>, owner: &Owner<'_>, problem: Problem) -> Diagnostic {
+        let code: &'static Code = match problem {
+            Problem { warning: true, .. } => &codes::ADVICE,
+            Problem { span: Some(_), .. } => &codes::EXPRESSION,
+            _ => &codes::IMPOSSIBLE,
+        };
+        let value = locate(table, &problem.key_path);
+        let span = match (value, problem.span) {
+            (Some(value), Some(part)) => match value.get_ref() {
+                DeValue::String(text) => inside(self.text, &value.span(), text, part),
+                _ => value.span(),
+            },
+            (Some(value), None) => value.span(),
+            (None, _) => owner.anchor.clone(),
+        };
+        let mut diagnostic = invalid(code, span, &problem.key_path.join("."), owner.name, &problem.message);
+        diagnostic.help = problem.help;
+        if problem.warning { diagnostic.warning() } else { diagnostic }
+    }
+}
+
+/// The names of the stages of one kind.
+#[derive(Default)]
+struct Names {
+    /// Where each was given.
+    taken: BTreeMap<String, Range<usize>>,
+    /// How many stages of each type there were.
+    of_type: BTreeMap<String, usize>,
+}
+
+fn unknown_type<S>(
+    type_name: &str,
+    span: Range<usize>,
+    kind: StageKind,
+    rows: &BTreeMap<String, Row<S>>,
+    registry: &Registry,
+) -> Diagnostic {
+    let word = kind.word();
+    if let Some(feature) = absent(kind, type_name) {
+        let message =
+            format!("{word} `{type_name}` is not in this build: it was built without feature `{feature}`");
+        return Diagnostic::new(&codes::NOT_IN_BUILD, span, message)
+            .help(format!("build with `--features {feature}`"));
+    }
+    let diagnostic =
+        Diagnostic::new(&codes::UNKNOWN_TYPE, span, format!("unknown type of {word} `{type_name}`")).help(
+            format!("types of {word}: {}", rows.keys().map(String::as_str).collect::<Vec<_>>().join(", ")),
+        );
+    if let Some(near) = suggest::nearest(type_name, rows.keys().map(String::as_str)) {
+        return diagnostic.label(format!("did you mean `{near}`?"));
+    }
+    let elsewhere = registry.components().into_iter().find(|component| component.type_name == type_name);
+    match elsewhere {
+        Some(component) => {
+            diagnostic.label(format!("`{type_name}` is a {0}; write `[[{0}]]`", component.kind.word()))
+        }
+        None => diagnostic,
+    }
+}

@@ -1,0 +1,208 @@
+//! Pipeline files: from TOML text to a checked definition to stages.
+//!
+//! A file holds one pipeline: `name`, `[checkpoint]`, and tables `[[source]]`, `[[transform]]` and `[[sink]]`. The keys of a
+//! stage lie directly in its table: `type` selects the component, and everything but the keys that all stages of a
+//! kind share (`type`, `name`; of sinks also `when`) is read strictly into the component's own `Config`, the struct that a
+//! library user builds.
+//!
+//! **Everything that is wrong is said at once** ([`Report`]): every unknown key, and for every stage at least one
+//! error, in file order, each with a stable code ([`codes`]), the place, what was expected and one thing to do.
+//! Nothing is opened, and no value that came from the environment is ever repeated.
+//!
+//! ```
+//! use afferent::{definition::Definition, registry::Registry};
+//!
+//! let text = "name = \"steps\"\n[[sink]]\ntype = \"nowhere\"\n";
+//! let report = Definition::parse(text, "steps.toml".as_ref(), &Registry::builtin(), &|_| None).unwrap_err();
+//! assert_eq!(report.diagnostics.len(), 2, "no source, and no sink of this type");
+//! ```
+
+mod checkpoint;
+pub mod codes;
+mod de;
+mod diagnostic;
+mod document;
+mod environment;
+mod load;
+mod names;
+pub(crate) mod strict;
+pub(crate) mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc};
+
+use afferent_core::{
+    BoxSink, BoxSource, BoxTransform, Name, Record, Result,
+    engine::{BoxStages, Settings, When},
+    stage::Line,
+};
+
+pub use self::{
+    checkpoint::Checkpoint,
+    diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Report, Severity},
+    environment::{Lookup, process},
+    names::{MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
+};
+use crate::{
+    registry::{Make, Registry, StageKind},
+    spec::{DefinitionSource, PipelineSpec},
+};
+
+/// Longest pipeline file, in bytes; ours have a few KiB. It keeps a wrong path from filling the memory.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// A checked pipeline.
+#[derive(Clone)]
+pub struct Definition {
+    name: Name,
+    settings: Settings,
+    stages: Arc<MakeStages>,
+    overview: Vec<StageInfo>,
+    warnings: Report,
+}
+
+/// One stage of a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageInfo {
+    /// Which kind.
+    pub kind: StageKind,
+    /// Its name in the pipeline.
+    pub name: Name,
+    /// Its `type`.
+    pub type_name: String,
+}
+
+/// What makes the stages of a definition.
+#[derive(Default)]
+struct MakeStages {
+    sources: Vec<(Name, Make<BoxSource<Record>>)>,
+    transforms: Vec<(Name, Make<BoxTransform<Record>>)>,
+    sinks: Vec<(Name, Make<BoxSink<Record>>, Option<Make<When<Record>>>)>,
+}
+
+impl Definition {
+    /// Reads the file at `path`, with this process's environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(path: &Path, registry: &Registry) -> Result<Definition, Report> {
+        let text = read_text(path).map_err(|(message, help)| {
+            Report::of_file(
+                path.to_owned(),
+                &codes::UNREADABLE,
+                format!("can't read {}: {message}", path.display()),
+                help,
+            )
+        })?;
+        Definition::parse(&text, path, registry, &process)
+    }
+
+    /// Reads `text`, which stands in the file at `path`: relative paths in it are relative to that file's directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        registry: &Registry,
+        lookup: &Lookup<'_>,
+    ) -> Result<Definition, Report> {
+        load::load(text, path, registry, lookup)
+    }
+
+    /// The pipeline's name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// When epochs are closed.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Its stages, in the order of the pipeline.
+    pub fn stages(&self) -> &[StageInfo] {
+        &self.overview
+    }
+
+    /// What is worth a look although the pipeline can run.
+    pub fn warnings(&self) -> &Report {
+        &self.warnings
+    }
+
+    /// What is needed to run it.
+    ///
+    /// # Errors
+    /// When an environment variable that it needs is not set.
+    pub fn spec(&self) -> Result<PipelineSpec, Report> {
+        let mut report = self.warnings.clone();
+        report.diagnostics.retain(|diagnostic| diagnostic.code == &codes::MISSING_VARIABLE);
+        if !report.diagnostics.is_empty() {
+            for diagnostic in &mut report.diagnostics {
+                diagnostic.severity = Severity::Error;
+            }
+            return Err(report);
+        }
+        let stages = self.stages.clone();
+        let mut spec = PipelineSpec::new(self.name.clone(), self.settings, move || stages.make());
+        spec.source =
+            Some(DefinitionSource { text: self.warnings.text.to_string(), path: self.warnings.path.clone() });
+        Ok(spec)
+    }
+}
+
+impl MakeStages {
+    fn make(&self) -> Result<BoxStages<Record>> {
+        let named = |error: afferent_core::Error, name: &Name| error.at(name);
+        let sources =
+            self.sources.iter().map(|(name, make)| Ok((name.clone(), make().map_err(|e| named(e, name))?)));
+        let transforms = self
+            .transforms
+            .iter()
+            .map(|(name, make)| Ok((name.clone(), make().map_err(|e| named(e, name))?)));
+        let sinks = self.sinks.iter().map(|(name, make, when)| {
+            let when = when.as_ref().map(|when| when()).transpose()?;
+            Ok((name.clone(), make().map_err(|e| named(e, name))?, when))
+        });
+        BoxStages::new(
+            sources.collect::<Result<_>>()?,
+            Line::new(transforms.collect::<Result<_>>()?)?,
+            sinks.collect::<Result<_>>()?,
+        )
+    }
+}
+
+impl std::fmt::Debug for Definition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Definition")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .field("stages", &self.overview)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text of the file at `path`, or why there is none and what to do.
+fn read_text(path: &Path) -> Result<String, (String, &'static str)> {
+    use std::io::{ErrorKind, Read};
+    let cause = |error: std::io::Error| {
+        let help = match error.kind() {
+            ErrorKind::NotFound => "check the path",
+            ErrorKind::IsADirectory => "name a file in it",
+            ErrorKind::PermissionDenied => "check that this user may read it",
+            _ => "see the cause",
+        };
+        (error.to_string(), help)
+    };
+    let file = std::fs::File::open(path).map_err(cause)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(cause)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(("it is longer than 1 MiB".to_owned(), "check that this is a pipeline file"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        (format!("byte {at} is not UTF-8"), "save it as UTF-8, or check that this is a pipeline file")
+    })
+}
