@@ -4,9 +4,15 @@
 //! time. Each bench prints such ratios first and then lets criterion record the times.
 
 use std::{
+    fs::File,
     hint::black_box,
+    io::{self, BufWriter, Write},
+    path::Path,
     time::{Duration, Instant},
 };
+
+use afferent_core::Timestamp;
+use uuid::Uuid;
 
 /// The spread of some figures.
 #[derive(Clone, Copy, Debug)]
@@ -65,4 +71,40 @@ fn time<T>(work: &mut impl FnMut() -> T) -> Duration {
     let began = Instant::now();
     black_box(work());
     began.elapsed()
+}
+
+/// The types of [`write_ndjson`]; a filter keeps the first three.
+pub const TYPES: [(&str, &str); 6] = [
+    ("HKQuantityTypeIdentifierHeartRate", "count/min"),
+    ("HKQuantityTypeIdentifierStepCount", "count"),
+    ("HKQuantityTypeIdentifierActiveEnergyBurned", "kcal"),
+    ("HKQuantityTypeIdentifierDistanceWalkingRunning", "m"),
+    ("HKQuantityTypeIdentifierBasalEnergyBurned", "kcal"),
+    ("HKQuantityTypeIdentifierOxygenSaturation", "%"),
+];
+
+/// Writes `records` lines of the wire form, about 300 bytes each, of six types in turn and values with many
+/// digits.
+///
+/// # Errors
+/// As the file system's.
+#[allow(clippy::disallowed_methods, reason = "a bench's own files")]
+pub fn write_ndjson(path: &Path, records: u64) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    // Any fixed mixing will do: ids must be spread, and the same in every run.
+    let mix = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    for number in 0..records {
+        let (kind, unit) = TYPES[(number % 6) as usize];
+        let id = Uuid::from_u64_pair(mix(number), mix(number + records));
+        let value = (mix(number * 3) >> 11) as f64 / (1_u64 << 53) as f64 * 200.0;
+        let mut start = Vec::new();
+        Timestamp::from_micros_clamped(1_735_689_600_000_000 + number as i64 * 1_000_000).write_rfc3339(&mut start);
+        let start = String::from_utf8_lossy(&start);
+        writeln!(
+            out,
+            r#"{{"id":"{id}","type":"{kind}","start":"{start}","end":"{start}","value":{value},"unit":"{unit}","subject":"user-{}","source":{{"name":"Apple Watch","bundle":"com.apple.health.watch","version":"10.2","product":"Watch6,7"}}}}"#,
+            number % 4,
+        )?;
+    }
+    out.flush()
 }
