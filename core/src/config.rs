@@ -117,7 +117,7 @@ impl fmt::Display for Span {
         let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
         match [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000)]
             .iter()
-            .find(|(_, factor)| ms > 0 && ms % factor == 0)
+            .find(|(_, factor)| ms > 0 && ms.is_multiple_of(*factor))
         {
             Some((unit, factor)) => write!(f, "{}{unit}", ms / factor),
             None => write!(f, "{ms}ms"),
@@ -129,7 +129,7 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
             .iter()
-            .find(|(_, factor)| self.0 > 0 && self.0 % factor == 0)
+            .find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor))
         {
             Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
             None => write!(f, "{}B", self.0),

@@ -19,13 +19,16 @@ pub struct MemoryStore {
     pipelines: Mutex<HashMap<Name, Pipeline>>,
 }
 
+/// The values of a key by the epoch that wrote them; `None` is a key that is gone.
+type Versions = BTreeMap<Epoch, Option<Vec<u8>>>;
+
 #[derive(Debug, Default)]
 struct Pipeline {
     generation: Generation,
     /// Serialised, so that what is loaded has gone through the same form as everywhere else.
     checkpoints: BTreeMap<Epoch, Vec<u8>>,
-    /// By stage and key, each version with its epoch; `None` is a key that is gone.
-    states: BTreeMap<(Name, Vec<u8>), BTreeMap<Epoch, Option<Vec<u8>>>>,
+    /// By stage and key.
+    states: BTreeMap<(Name, Vec<u8>), Versions>,
     dead_letters: Vec<DeadLetter>,
 }
 

@@ -8,6 +8,7 @@ use super::{
     control::Abort,
     crash::crash_point,
     pulls::{Completed, Pulls},
+    stages::CopyItem,
     tally::Tally,
 };
 use crate::{
@@ -31,7 +32,7 @@ pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item 
     pub(super) pulls: Pulls<S>,
     pub(super) transforms: X,
     pub(super) sinks: Vec<OpenSink<K>>,
-    pub(super) copy: Option<fn(&X::Out) -> X::Out>,
+    pub(super) copy: Option<CopyItem<X::Out>>,
     /// Output of the transforms; its buffers are reused.
     pub(super) out: Emit<X::Out>,
     pub(super) tally: Tally,

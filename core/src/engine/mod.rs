@@ -66,7 +66,7 @@ use self::{
 };
 pub use self::{
     crash::{CRASH_POINTS, CRASHED},
-    stages::{BoxStages, Stages, When},
+    stages::{BoxStages, NamedSink, Stages, When},
 };
 use crate::{
     CheckpointStore, Epoch, Error, ErrorKind, Limits, Name, Result, Sink, Source,

@@ -15,7 +15,9 @@ use tokio_util::sync::ReusableBoxFuture;
 use super::backoff::Backoff;
 use crate::{Committed, Name, Position, Pulled, Result, Source, clock};
 
-type Pull<S> = ReusableBoxFuture<'static, (S, Result<Option<Pulled<<S as Source>::Item>>>)>;
+/// A source and what its pull gave.
+type Given<S> = (S, Result<Option<Pulled<<S as Source>::Item>>>);
+type Pull<S> = ReusableBoxFuture<'static, Given<S>>;
 
 /// One source.
 pub(super) struct SourceSlot<S: Source> {
@@ -77,7 +79,7 @@ impl<S: Source> SourceSlot<S> {
         self.pulling = true;
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(S, Result<Option<Pulled<S::Item>>>)> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Given<S>> {
         if !self.pulling {
             return Poll::Pending;
         }

@@ -14,7 +14,7 @@ pub struct Stages<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>
     pub(crate) transforms: X,
     pub(crate) sinks: Vec<SinkSlot<K>>,
     /// Clones records for all sinks but the last; only there when there are several.
-    pub(crate) copy: Option<fn(&X::Out) -> X::Out>,
+    pub(crate) copy: Option<CopyItem<X::Out>>,
 }
 
 /// The stages of a pipeline whose stages are boxed.
@@ -22,6 +22,12 @@ pub type BoxStages<T> = Stages<BoxSource<T>, Line<T>, BoxSink<T>>;
 
 /// Which records a sink gets.
 pub type When<T> = Box<dyn FnMut(&T) -> bool + Send>;
+
+/// A sink, its name, and which records it gets; all of them without a `when`.
+pub type NamedSink<K> = (Name, K, Option<When<<K as Sink>::Item>>);
+
+/// Clones one item; a function, so that a pipeline with one sink needs no `Clone`.
+pub(crate) type CopyItem<T> = fn(&T) -> T;
 
 pub(crate) struct SinkSlot<K: Sink> {
     pub(crate) name: Name,
@@ -44,11 +50,7 @@ impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X
     ///
     /// # Errors
     /// `Config` when there is no source or no sink, or when two have the same name.
-    pub fn new(
-        sources: Vec<(Name, S)>,
-        transforms: X,
-        sinks: Vec<(Name, K, Option<When<X::Out>>)>,
-    ) -> Result<Self>
+    pub fn new(sources: Vec<(Name, S)>, transforms: X, sinks: Vec<NamedSink<K>>) -> Result<Self>
     where
         X::Out: Clone,
     {

@@ -77,6 +77,14 @@ impl Outside {
     }
 }
 
+/// Runs a pipeline beside the test.
+#[allow(clippy::disallowed_methods, reason = "the test stands for the runtime here")]
+fn spawn(
+    running: impl Future<Output = Result<Outcome>> + Send + 'static,
+) -> tokio::task::JoinHandle<Result<Outcome>> {
+    tokio::spawn(running)
+}
+
 fn stages<S, K>(source: S, sink: K) -> Result<Stages<S, Identity<S::Item>, K>>
 where
     S: Source,
@@ -104,7 +112,9 @@ async fn a_finite_source_finishes() {
 #[tokio::test(start_paused = true)]
 async fn static_and_boxed_give_the_same() {
     let script = Script::new((0..5000_u64).collect());
-    let even = || ops().filter(|n: &u64| n % 2 == 0).map(|n| *n += 1).filter(|n| n % 3 != 0).build();
+    let even = || {
+        ops().filter(|n: &u64| n.is_multiple_of(2)).map(|n| *n += 1).filter(|n| !n.is_multiple_of(3)).build()
+    };
 
     let (world, fixed) = (World::new(), Recording::default());
     let (cx, _outside) = world.run();
@@ -116,9 +126,9 @@ async fn static_and_boxed_give_the_same() {
     let (cx, _outside) = world.run();
     let make = || {
         let source: BoxSource<u64> = Box::new(script.source());
-        let one: BoxTransform<u64> = Box::new(ops().filter(|n: &u64| n % 2 == 0).build());
+        let one: BoxTransform<u64> = Box::new(ops().filter(|n: &u64| n.is_multiple_of(2)).build());
         let two: BoxTransform<u64> = Box::new(ops().map(|n: &mut u64| *n += 1).build());
-        let three: BoxTransform<u64> = Box::new(ops().filter(|n: &u64| n % 3 != 0).build());
+        let three: BoxTransform<u64> = Box::new(ops().filter(|n: &u64| !n.is_multiple_of(3)).build());
         let line = Line::new(vec![("a".into(), one), ("b".into(), two), ("c".into(), three)])?;
         let sink: BoxSink<u64> = Box::new(boxed.sink());
         Ok(BoxStages::line(("source", source), line, ("sink", sink)))
@@ -179,7 +189,7 @@ async fn a_sparse_stream_is_delivered_at_once() {
     let mut stream = Some(ReceiverStream::new(receiver));
     let (cx, mut outside) = world.run();
     let shown = recording.clone();
-    let task = tokio::task::spawn(run(cx, move || {
+    let task = spawn(run(cx, move || {
         stages(
             once(stream.take().map_or(futures::stream::empty().boxed(), |stream| stream.boxed())),
             shown.sink(),
@@ -222,7 +232,7 @@ async fn commands_are_answered_when_their_effect_is_there() {
     let mut stream = Some(ReceiverStream::new(receiver));
     let (cx, mut outside) = world.run();
     let shown = recording.clone();
-    let task = tokio::task::spawn(run(cx, move || {
+    let task = spawn(run(cx, move || {
         stages(
             once(stream.take().map_or(futures::stream::empty().boxed(), |stream| stream.boxed())),
             shown.sink(),
@@ -269,7 +279,7 @@ async fn refused_credentials_pause() {
     let calls = Arc::new(AtomicU32::new(0));
     let (cx, mut outside) = world.run();
     let shown = recording.clone();
-    let task = tokio::task::spawn(run(cx, move || {
+    let task = spawn(run(cx, move || {
         let refusing = Named::new("refusing", Refusing(calls.clone()));
         Ok(Stages::line(("source", script.source()), refusing, ("sink", shown.sink())))
     }));

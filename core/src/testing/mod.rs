@@ -6,6 +6,7 @@ pub mod protocol;
 mod recording;
 mod script;
 mod sim_disk;
+pub mod store_contract;
 
 pub use self::{
     context::{Surroundings, TestClock},

@@ -1,0 +1,332 @@
+//! The contract of checkpoint stores, as a suite that every implementation runs.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Checkpoint, CheckpointStore, DeadLetter, Epoch, ErrorKind, Generation, Incarnation, MemoryStore, Name,
+    Position, Result, Snapshot, Timestamp,
+    checkpoint::{KEPT_CHECKPOINTS, Save},
+    random::Random,
+    reject::Payload,
+};
+
+/// Random histories that [`store_contract`] compares with [`MemoryStore`].
+const HISTORIES: u64 = 12;
+/// Steps in each.
+const STEPS: u64 = 60;
+
+/// A checkpoint of `pipeline` at the end of `epoch`, whose source `source` stands at the epoch's number.
+pub fn checkpoint(pipeline: &str, epoch: u64) -> Checkpoint {
+    let position = Position::new(1, "contract", &epoch).expect("a number is MessagePack");
+    Checkpoint {
+        pipeline: Name::from(pipeline),
+        incarnation: Incarnation::from_u128(7),
+        epoch: Epoch(epoch),
+        time: Timestamp::from_micros_clamped(0),
+        positions: BTreeMap::from([(Name::from("source"), position)]),
+        tokens: BTreeMap::from([(Name::from("sink"), None)]),
+        ledger: Default::default(),
+    }
+}
+
+/// A save of [`checkpoint`] under `generation`, with the state of one stage, `stage`.
+pub fn save(pipeline: &str, generation: Generation, epoch: u64, state: Snapshot) -> Save {
+    let states = vec![(Name::from("stage"), state)];
+    Save { generation, checkpoint: checkpoint(pipeline, epoch), states, dead_letters: Vec::new() }
+}
+
+/// A dead letter of `epoch`.
+pub fn dead_letter(epoch: u64, reason: &str) -> DeadLetter {
+    DeadLetter {
+        stage: Name::from("stage"),
+        payload: Payload::Raw(vec![1, 2, 3]),
+        key: None,
+        reason: reason.to_owned(),
+        location: "file:1".to_owned(),
+        time: Timestamp::from_micros_clamped(0),
+        incarnation: Incarnation::from_u128(7),
+        epoch: Epoch(epoch),
+    }
+}
+
+/// The rows of the stage `stage` as of `epoch`.
+pub async fn rows(
+    store: &impl CheckpointStore,
+    pipeline: &str,
+    epoch: u64,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    store.state(&Name::from(pipeline), &Name::from("stage"), Epoch(epoch)).await?.collect()
+}
+
+/// The suite. `open` makes an empty store when it is given none; otherwise it closes the one it is given and opens
+/// the same again.
+///
+/// # Panics
+/// If the store breaks the contract.
+pub async fn store_contract<S: CheckpointStore>(mut open: impl AsyncFnMut(Option<S>) -> S) {
+    claims(&mut open).await;
+    compare_and_set(&mut open).await;
+    states(&mut open).await;
+    dead_letters(&mut open).await;
+    forgetting(&mut open).await;
+    for seed in 0..HISTORIES {
+        history(&mut open, seed).await;
+    }
+}
+
+async fn claims<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let (id, name) = (store.id(), Name::from("a"));
+    let first = store.claim(&name).await.expect("a claim");
+    let second = store.claim(&name).await.expect("a claim");
+    assert!(second > first, "each claim gives a greater generation");
+    assert!(store.load(&name, second).await.expect("a load").is_none(), "nothing was saved");
+    let error = store.load(&name, first).await.expect_err("an older generation loads nothing");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+
+    let store = open(Some(store)).await;
+    assert_eq!(store.id(), id, "a store keeps its id");
+    let third = store.claim(&name).await.expect("a claim");
+    assert!(third > second, "claims are durable");
+    store.forget(&name).await.expect("forgetting");
+    assert!(store.claim(&name).await.expect("a claim") > third, "forgetting keeps the generation");
+    let other = open(None).await;
+    assert_ne!(other.id(), id, "another store has another id");
+}
+
+async fn compare_and_set<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let name = Name::from("a");
+    let error =
+        store.save(save("a", Generation(1), 0, Snapshot::Unchanged)).await.expect_err("never claimed");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    let old = store.claim(&name).await.expect("a claim");
+    let new = store.claim(&name).await.expect("a claim");
+    store.save(save("a", new, 3, Snapshot::Full(vec![3]))).await.expect("the first save may be of any epoch");
+
+    for (generation, epoch, kind) in
+        [(old, 4, ErrorKind::Fenced), (new, 3, ErrorKind::State), (new, 5, ErrorKind::State)]
+    {
+        let mut refused = save("a", generation, epoch, Snapshot::Full(vec![0]));
+        refused.dead_letters.push(dead_letter(epoch, "refused"));
+        let error = store.save(refused).await.expect_err("it must be refused");
+        assert_eq!(error.kind(), kind, "generation {generation}, epoch {epoch}");
+    }
+    let store = open(Some(store)).await;
+    let loaded = store.load(&name, new).await.expect("a load").expect("a checkpoint");
+    assert_eq!(loaded.checkpoint, checkpoint("a", 3), "a refused save changes nothing");
+    assert_eq!(loaded.fallback, None);
+    assert_eq!(rows(&store, "a", 3).await.expect("rows"), [(vec![], vec![3])]);
+    assert_eq!(store.count_dead_letters(&name).await.expect("a count"), 0);
+
+    for epoch in 4..10 {
+        let saved = store.save(save("a", new, epoch, Snapshot::Unchanged)).await.expect("a save");
+        let oldest = (epoch + 1).saturating_sub(KEPT_CHECKPOINTS as u64).max(3);
+        assert_eq!(saved.oldest, checkpoint("a", oldest).positions, "epoch {epoch}");
+        let loaded = store.load(&name, new).await.expect("a load").expect("a checkpoint");
+        assert_eq!((loaded.checkpoint.epoch, loaded.oldest), (Epoch(epoch), saved.oldest));
+    }
+}
+
+async fn states<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let name = Name::from("a");
+    let generation = store.claim(&name).await.expect("a claim");
+    let put = |key: &[u8], value: &[u8]| (key.to_vec(), Some(value.to_vec()));
+    let gone = |key: &[u8]| (key.to_vec(), None);
+    let steps = [
+        (
+            Snapshot::Delta(vec![put(b"b", b"1"), put(b"", b"0"), put(b"a\0b", b"2")]),
+            vec![("", "0"), ("a\0b", "2"), ("b", "1")],
+        ),
+        (Snapshot::Delta(vec![put(b"b", b"3"), gone(b""), gone(b"none")]), vec![("a\0b", "2"), ("b", "3")]),
+        (Snapshot::Unchanged, vec![("a\0b", "2"), ("b", "3")]),
+        (Snapshot::Full(b"all".to_vec()), vec![("", "all")]),
+        (Snapshot::Delta(vec![put(b"b", b""), put(b"c", b"4")]), vec![("", "all"), ("b", ""), ("c", "4")]),
+        // The last of several rows of one key counts.
+        (
+            Snapshot::Delta(vec![gone(b"c"), put(b"c", b"5"), put(b"b", b"6"), gone(b"b")]),
+            vec![("", "all"), ("c", "5")],
+        ),
+        (Snapshot::Unchanged, vec![("", "all"), ("c", "5")]),
+        (Snapshot::Unchanged, vec![("", "all"), ("c", "5")]),
+        (Snapshot::Unchanged, vec![("", "all"), ("c", "5")]),
+    ];
+    let expected: Vec<Vec<(Vec<u8>, Vec<u8>)>> = steps
+        .iter()
+        .map(|(_, rows)| {
+            rows.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+        })
+        .collect();
+    for (epoch, (state, _)) in (0..).zip(steps) {
+        store.save(save("a", generation, epoch, state)).await.expect("a save");
+        let kept = (epoch as usize + 1).saturating_sub(KEPT_CHECKPOINTS)..=epoch as usize;
+        for (kept, expected) in kept.clone().zip(&expected[kept]) {
+            let found = rows(&store, "a", kept as u64).await.expect("rows");
+            assert_eq!(&found, expected, "as of epoch {kept}, after epoch {epoch}");
+        }
+    }
+    let store = open(Some(store)).await;
+    assert_eq!(Some(rows(&store, "a", 8).await.expect("rows")).as_ref(), expected.last());
+    // Neighbours in any order of keys.
+    for name in ["a\0", "ab", "", "a stage"] {
+        assert_eq!(rows(&store, name, 8).await.expect("rows"), []);
+    }
+    let other = store.state(&name, &Name::from("stag"), Epoch(8)).await.expect("rows");
+    assert_eq!(other.count(), 0);
+}
+
+async fn dead_letters<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let name = Name::from("a");
+    let generation = store.claim(&name).await.expect("a claim");
+    let letters: Vec<DeadLetter> =
+        [(0, "one"), (0, "two"), (2, "three")].map(|(epoch, reason)| dead_letter(epoch, reason)).to_vec();
+    for epoch in 0..8 {
+        let mut save = save("a", generation, epoch, Snapshot::Unchanged);
+        save.dead_letters = letters.iter().filter(|letter| letter.epoch.0 == epoch).cloned().collect();
+        store.save(save).await.expect("a save");
+    }
+    let store = open(Some(store)).await;
+    assert_eq!(store.count_dead_letters(&name).await.expect("a count"), 3);
+    assert_eq!(store.dead_letters(&name, 10).await.expect("letters"), letters, "oldest first, kept for good");
+    assert_eq!(store.dead_letters(&name, 2).await.expect("letters"), letters[..2]);
+    assert_eq!(store.dead_letters(&Name::from("b"), 2).await.expect("letters"), []);
+    assert_eq!(store.count_dead_letters(&Name::from("b")).await.expect("a count"), 0);
+}
+
+async fn forgetting<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let mut generations = BTreeMap::new();
+    for name in ["a", "ab"] {
+        let generation = store.claim(&Name::from(name)).await.expect("a claim");
+        for epoch in 0..5 {
+            let mut save =
+                save(name, generation, epoch, Snapshot::Delta(vec![(vec![epoch as u8], Some(vec![1]))]));
+            save.dead_letters = vec![dead_letter(epoch, "bad")];
+            store.save(save).await.expect("a save");
+        }
+        generations.insert(name, generation);
+    }
+    let (a, ab) = (Name::from("a"), Name::from("ab"));
+    store.forget(&a).await.expect("forgetting");
+    store.forget(&Name::from("never claimed")).await.expect("forgetting nothing");
+    let store = open(Some(store)).await;
+    assert!(store.load(&a, generations["a"]).await.expect("a load").is_none());
+    assert_eq!(rows(&store, "a", 4).await.expect("rows"), []);
+    assert_eq!(store.count_dead_letters(&a).await.expect("a count"), 0);
+    assert_eq!(store.dead_letters(&a, 9).await.expect("letters"), []);
+    assert_eq!(rows(&store, "ab", 4).await.expect("rows").len(), 5, "other pipelines keep theirs");
+    assert_eq!(store.count_dead_letters(&ab).await.expect("a count"), 5);
+    assert!(store.load(&ab, generations["ab"]).await.expect("a load").is_some());
+    store.save(save("a", generations["a"], 0, Snapshot::Unchanged)).await.expect("it begins anew");
+    assert_eq!(rows(&store, "a", 0).await.expect("rows"), [], "nothing comes back");
+}
+
+/// Drives the store and [`MemoryStore`] through the same random history and compares what they show.
+async fn history<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S, seed: u64) {
+    let (mut store, model) = (open(None).await, MemoryStore::new());
+    let mut random = Random::from_seed(seed);
+    let mut epochs = BTreeMap::from([("a", 0), ("b", 0)]);
+    for step in 0..STEPS {
+        let name = if random.chance(0.7) { "a" } else { "b" };
+        let pipeline = Name::from(name);
+        let context = format!("seed {seed}, step {step}, pipeline {name}");
+        match random.below(20) {
+            0 => store = open(Some(store)).await,
+            1 if random.chance(0.3) => {
+                store.forget(&pipeline).await.expect("forgetting");
+                model.forget(&pipeline).await.expect("forgetting");
+            }
+            2 | 3 => {
+                let claimed = store.claim(&pipeline).await.expect("a claim");
+                assert_eq!(claimed, model.claim(&pipeline).await.expect("a claim"), "{context}");
+            }
+            _ => {
+                let generation = Generation(random.below(3) + step / 10);
+                let epoch = epochs[name] + random.below(20) / 19;
+                let mut save = save(name, generation, epoch, random_snapshot(&mut random));
+                save.states.push((Name::from("other"), random_snapshot(&mut random)));
+                save.dead_letters = (0..random.below(8) / 6).map(|_| dead_letter(epoch, &context)).collect();
+                let (saved, expected) = (store.save(save.clone()).await, model.save(save).await);
+                let saved = saved.map(|saved| saved.oldest).map_err(|error| error.kind());
+                assert_eq!(
+                    saved,
+                    expected.map(|saved| saved.oldest).map_err(|error| error.kind()),
+                    "{context}"
+                );
+                if saved.is_ok() {
+                    epochs.insert(name, epoch + 1);
+                }
+            }
+        }
+        compare(&store, &model, &pipeline, epochs[name], &context).await;
+    }
+}
+
+/// Few keys, so that they are written, removed and written again.
+fn random_snapshot(random: &mut Random) -> Snapshot {
+    match random.below(6) {
+        0 => Snapshot::Unchanged,
+        1 => Snapshot::Full(random.u64().to_be_bytes().to_vec()),
+        _ => Snapshot::Delta(
+            (0..random.below(5))
+                .map(|_| {
+                    let key = vec![b'k'; random.below(4) as usize];
+                    (key, random.chance(0.6).then(|| random.u64().to_be_bytes().to_vec()))
+                })
+                .collect(),
+        ),
+    }
+}
+
+async fn compare(
+    store: &impl CheckpointStore,
+    model: &MemoryStore,
+    pipeline: &Name,
+    next: u64,
+    context: &str,
+) {
+    for generation in (0..20).map(Generation) {
+        let found = store.load(pipeline, generation).await;
+        let expected = model.load(pipeline, generation).await;
+        let parts = |loaded: Option<crate::checkpoint::Loaded>| {
+            loaded.map(|loaded| (loaded.checkpoint, loaded.oldest, loaded.fallback))
+        };
+        assert_eq!(
+            found.map(parts).map_err(|error| error.kind()),
+            expected.map(parts).map_err(|error| error.kind()),
+            "{context}, generation {generation}"
+        );
+    }
+    for epoch in next.saturating_sub(KEPT_CHECKPOINTS as u64)..next {
+        for stage in ["stage", "other"].map(Name::from) {
+            let found = store.state(pipeline, &stage, Epoch(epoch)).await.expect("rows");
+            let expected = model.state(pipeline, &stage, Epoch(epoch)).await.expect("rows");
+            let (found, expected): (Result<Vec<_>>, Result<Vec<_>>) = (found.collect(), expected.collect());
+            assert_eq!(found.expect("rows"), expected.expect("rows"), "{context}, {stage} as of {epoch}");
+        }
+    }
+    assert_eq!(
+        store.dead_letters(pipeline, 1000).await.expect("letters"),
+        model.dead_letters(pipeline, 1000).await.expect("letters"),
+        "{context}"
+    );
+    assert_eq!(
+        store.count_dead_letters(pipeline).await.expect("a count"),
+        model.count_dead_letters(pipeline).await.expect("a count"),
+        "{context}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: the contract suite on the store in memory. Guarantees: G1, G10 as far as a store gives them; it is
+    /// the model that other stores are compared with.
+    #[tokio::test]
+    async fn memory_store_keeps_the_contract() {
+        store_contract(async |store: Option<MemoryStore>| store.unwrap_or_default()).await;
+    }
+}
