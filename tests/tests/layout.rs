@@ -54,7 +54,9 @@ fn the_fixed_packages_are_used() {
         let mut open = vec![root().join(folder).join("src")];
         while let Some(path) = open.pop() {
             if path.is_dir() {
-                open.extend(std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
+                open.extend(
+                    std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()),
+                );
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 text.push_str(&std::fs::read_to_string(&path).expect("a source file"));
             }
