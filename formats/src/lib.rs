@@ -4,14 +4,24 @@
 //! |---|---|
 //! | [`wire`] | `format = "json"`: NDJSON |
 //! | [`csv`] | `format = "csv"`: CSV with a header |
+//! | [`msgpack`] | records on disk queues |
 //! | [`identity`] | ids of records that come without one |
 
+mod cache;
+mod context;
 pub mod csv;
+mod draft;
 pub mod identity;
+pub mod msgpack;
+mod splitter;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod wire;
 
 use afferent_core::{Batch, Record, Rejects};
 use serde::{Deserialize, Serialize};
+
+pub use self::splitter::Splitter;
 
 /// A format that sources read and sinks write (`format = "…"`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +35,22 @@ pub enum Format {
     Csv,
 }
 
+/// How a decoder treats what it does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecoderOptions {
+    /// Refuse a record with an unknown field, which otherwise goes into its metadata.
+    pub strict: bool,
+}
+
 impl Format {
+    /// A new decoder, for one file or stream: what it has read so far (a CSV header) belongs to that.
+    pub fn decoder(self, options: DecoderOptions) -> Box<dyn Decoder> {
+        match self {
+            Format::Json => Box::new(wire::WireDecoder::new(options)),
+            Format::Csv => Box::new(csv::CsvDecoder::new(options)),
+        }
+    }
+
     /// A new encoder.
     pub fn encoder(self) -> Box<dyn Encoder> {
         match self {

@@ -15,9 +15,12 @@
 //! **Rows** may span lines: a line end inside a quoted cell is part of it. [`Splitter`](crate::Splitter) finds
 //! where they end. A row with more or fewer cells than the header is a reject.
 
+mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 
-pub use self::encode::CsvEncoder;
+pub use self::{decode::CsvDecoder, encode::CsvEncoder};
 
 /// The columns, in the order in which they are written.
 pub const COLUMNS: &[&str] = &[

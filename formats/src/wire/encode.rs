@@ -208,7 +208,7 @@ fn write_names(head: &[u8], names: &[(&str, &Option<Name>)], out: &mut Vec<u8>) 
 }
 
 /// Appends metadata as one JSON object.
-pub(crate) fn write_metadata(metadata: &Metadata, out: &mut Vec<u8>) -> Result<(), String> {
+pub fn write_metadata(metadata: &Metadata, out: &mut Vec<u8>) -> Result<(), String> {
     let mut separator = b'{';
     for (key, value) in metadata.iter() {
         out.push(separator);

@@ -34,12 +34,26 @@
 //! **Rejects.** A line that is no record becomes a reject with its line and column; the lines around it are
 //! read. Reasons never hold a value.
 
+mod decode;
 mod encode;
+mod metadata;
+mod origin;
+mod reason;
+mod record;
+mod scalar;
+#[cfg(test)]
+mod tests;
 mod value;
 mod with;
 
-pub(crate) use self::encode::write_metadata;
-pub use self::encode::{WireEncoder, write_record, write_value};
+pub use self::decode::{Refused, WireDecoder};
+pub use self::encode::{WireEncoder, write_metadata, write_record, write_value};
+pub(crate) use self::{
+    metadata::read_metadata,
+    reason::{cause, printable},
+    record::{Field, ReadValue, set},
+    scalar::Scalar,
+};
 
 /// How deep correlations may lie in one another. HealthKit's hold samples only; a few levels more cost nothing,
 /// and with the levels of JSON that each takes it stays far below serde_json's limit of 128.

@@ -9,6 +9,8 @@ use afferent_core::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 
+use super::metadata::is_shallow;
+
 /// Why a number can't be written.
 pub(super) const NOT_FINITE: &str = "a number is not finite, and JSON has no such number";
 
@@ -118,5 +120,11 @@ pub(super) mod json_option {
 
 /// `text` as one JSON value on one line: outside its strings, which hold none, line ends mean nothing.
 pub(super) fn one_line(text: &str) -> Result<Box<RawValue>, &'static str> {
-    RawValue::from_string(text.replace(['\r', '\n'], " ")).map_err(|_| "a document is not valid JSON")
+    let raw =
+        RawValue::from_string(text.replace(['\r', '\n'], " ")).map_err(|_| "a document is not valid JSON")?;
+    if is_shallow(text) {
+        Ok(raw)
+    } else {
+        Err("a document is too deep: its arrays and objects lie in one another")
+    }
 }
