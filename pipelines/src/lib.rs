@@ -13,6 +13,7 @@
 //! | [`runtime`] | starts, supervises and stops pipelines |
 //! | [`state`] | checkpoints and dead letters on disk |
 
+mod builder;
 pub mod cel;
 pub mod definition;
 pub mod registry;
@@ -26,4 +27,7 @@ pub use afferent_formats as formats;
 pub use afferent_sinks as sinks;
 pub use afferent_sources as sources;
 
-pub use self::spec::{DefinitionSource, PipelineSpec, StageFactory};
+pub use self::{
+    builder::Builder,
+    spec::{DefinitionSource, PipelineSpec, StageFactory},
+};

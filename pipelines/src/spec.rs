@@ -3,9 +3,12 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use afferent_core::{
-    Name, Record, Result,
-    engine::{BoxStages, Settings},
+    BoxSink, BoxSource, BoxTransform, Name, Record, Result,
+    engine::{BoxStages, Settings, When},
+    stage::Line,
 };
+
+use crate::registry::Make;
 
 /// Makes the stages of a pipeline: for the first start, and again after each error that undoes an epoch.
 ///
@@ -53,4 +56,36 @@ impl fmt::Debug for PipelineSpec {
             .field("path", &self.source.as_ref().map(|source| &source.path))
             .finish_non_exhaustive()
     }
+}
+
+/// What makes the stages of a pipeline, one by one.
+#[derive(Default)]
+pub(crate) struct MakeStages {
+    pub(crate) sources: Vec<(Name, Make<BoxSource<Record>>)>,
+    pub(crate) transforms: Vec<(Name, Make<BoxTransform<Record>>)>,
+    pub(crate) sinks: Vec<(Name, Make<BoxSink<Record>>, Option<Make<When<Record>>>)>,
+}
+
+impl MakeStages {
+    /// Makes them all.
+    ///
+    /// # Errors
+    /// `Config` when a stage can't be made, there is no source or no sink, or two stages of a kind have one name.
+    pub(crate) fn make(&self) -> Result<BoxStages<Record>> {
+        let sources = self.sources.iter().map(|(name, make)| Ok((name.clone(), named(name, make)?)));
+        let transforms = self.transforms.iter().map(|(name, make)| Ok((name.clone(), named(name, make)?)));
+        let sinks = self.sinks.iter().map(|(name, make, when)| {
+            let when = when.as_ref().map(|when| named(name, when)).transpose()?;
+            Ok((name.clone(), named(name, make)?, when))
+        });
+        BoxStages::new(
+            sources.collect::<Result<_>>()?,
+            Line::new(transforms.collect::<Result<_>>()?)?,
+            sinks.collect::<Result<_>>()?,
+        )
+    }
+}
+
+fn named<S>(name: &Name, make: &Make<S>) -> Result<S> {
+    make().map_err(|error| error.at(name))
 }

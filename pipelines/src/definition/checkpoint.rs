@@ -26,7 +26,7 @@ pub struct Checkpoint {
     pub every: Option<Span>,
     /// After this many records. Default 1,000,000.
     pub records: Option<NonZeroU64>,
-    /// After this many bytes of input. Default `64MiB`.
+    /// After this many bytes of input. Default `1GiB`.
     pub bytes: Option<Size>,
 }
 
@@ -39,7 +39,7 @@ impl Configure for PipelineKeys {
         }
         if self.checkpoint.bytes.is_some_and(|bytes| bytes.0 == 0) {
             problems.push(
-                Problem::new("checkpoint.bytes", "an epoch can't hold no bytes").help("write \"64MiB\""),
+                Problem::new("checkpoint.bytes", "an epoch can't hold no bytes").help("write \"1GiB\""),
             );
         }
         problems

@@ -1,15 +1,15 @@
 //! Reads a whole file: its own keys, then stage by stage.
 
-use std::{collections::BTreeMap, ops::Range, path::Path};
+use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
 
-use afferent_core::{Name, Problem, config::Configure};
+use afferent_core::{Name, Problem, Record, config::Configure, engine::When};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
 use super::{
-    Definition, MakeStages, StageInfo,
+    Definition, StageInfo,
     checkpoint::PipelineKeys,
     codes::{self, Code},
     diagnostic::{Diagnostic, Report},
@@ -18,8 +18,13 @@ use super::{
     names::{self, MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
     strict::{self, Owner, invalid},
     suggest,
+    when::when,
 };
-use crate::registry::{Loaded, Make, Registry, Row, StageKind, absent};
+use crate::{
+    cel::Predicate,
+    registry::{Loaded, Make, Registry, Row, StageKind, absent},
+    spec::MakeStages,
+};
 
 /// How messages call the file's own table.
 const PIPELINE: &str = "the pipeline";
@@ -93,7 +98,7 @@ struct Stage<S> {
     info: StageInfo,
     /// What makes it, if nothing is wrong with it.
     make: Option<Make<S>>,
-    when: Option<Make<afferent_core::engine::When<afferent_core::Record>>>,
+    when: Option<Make<When<Record>>>,
 }
 
 impl Loader<'_> {
@@ -148,7 +153,7 @@ impl Loader<'_> {
         for value in tables {
             let DeValue::Table(table) = value.get_ref() else {
                 if value.span() != root[word].span() {
-                    let message = format!("a {word} is a table, not a {}", value.get_ref().type_str());
+                    let message = format!("a {word} is a table, not {}", type_of(value));
                     self.diagnostics.push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message));
                 }
                 continue;
@@ -175,7 +180,7 @@ impl Loader<'_> {
         names: &mut Names,
     ) -> Option<Stage<S>> {
         let word = kind.word();
-        let (type_name, anchor) = self.type_of(table, header, kind, rows)?;
+        let (type_name, anchor) = self.type_name(table, header, kind, rows)?;
         let name = self.name_of(table, &type_name, &anchor, kind, names);
         let owner_name = format!("{word} `{name}`");
         let shared: &[&str] =
@@ -183,7 +188,11 @@ impl Loader<'_> {
         let owner = Owner { name: &owner_name, anchor: anchor.clone(), shared };
         let when = (kind == StageKind::Sink).then(|| table.get("when")).flatten();
         let when = when.and_then(|value| self.when(value, &owner));
-        let info = StageInfo { kind, name: Name::from(name), type_name: type_name.clone() };
+        let path = table.get("path").and_then(|value| match value.get_ref() {
+            DeValue::String(path) if !self.text[value.span()].contains("${") => Some(self.base.join(&**path)),
+            _ => None,
+        });
+        let info = StageInfo { kind, name: Name::from(name), type_name: type_name.clone(), path };
 
         let Some(row) = rows.get(&type_name) else {
             self.diagnostics.push(unknown_type(&type_name, anchor, kind, rows, registry));
@@ -199,7 +208,7 @@ impl Loader<'_> {
     }
 
     /// The `type` of a stage, and where it stands.
-    fn type_of<S>(
+    fn type_name<S>(
         &mut self,
         table: &DeTable<'_>,
         header: Range<usize>,
@@ -217,7 +226,7 @@ impl Loader<'_> {
         };
         let DeValue::String(text) = value.get_ref() else {
             let message = format!("wrong type of `type` in a {word}");
-            let label = format!("expected a string, found a {}", value.get_ref().type_str());
+            let label = format!("expected a string, found {}", type_of(value));
             self.diagnostics
                 .push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message).label(label).help(types()));
             return None;
@@ -246,7 +255,7 @@ impl Loader<'_> {
                 }
                 _ => {
                     let message = format!("wrong type of `name` in {} `{type_name}`", kind.word());
-                    let label = format!("expected a string, found a {}", value.get_ref().type_str());
+                    let label = format!("expected a string, found {}", type_of(value));
                     self.diagnostics
                         .push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message).label(label));
                     (type_name.to_owned(), anchor.clone())
@@ -281,35 +290,72 @@ impl Loader<'_> {
         });
     }
 
-    fn when(
-        &mut self,
-        value: &Spanned<DeValue<'_>>,
-        owner: &Owner<'_>,
-    ) -> Option<Make<afferent_core::engine::When<afferent_core::Record>>> {
-        let _ = (value, owner);
-        None
+    /// Which records a sink gets: those for which the expression is true, and every deletion.
+    fn when(&mut self, value: &Spanned<DeValue<'_>>, owner: &Owner<'_>) -> Option<Make<When<Record>>> {
+        let DeValue::String(text) = value.get_ref() else {
+            let message = format!("wrong type of `when` in {}", owner.name);
+            let label = format!("expected an expression in quotes, found {}", type_of(value));
+            self.diagnostics.push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message).label(label));
+            return None;
+        };
+        match Predicate::compile(text) {
+            Ok(predicate) => Some(Arc::new(move || Ok(when(predicate.clone())))),
+            Err(problems) => {
+                for problem in problems {
+                    let diagnostic = self.place(value, "when", owner, problem);
+                    self.diagnostics.push(diagnostic);
+                }
+                None
+            }
+        }
     }
 
     /// What a component finds wrong, at its place.
     fn problem(&self, table: &DeTable<'_>, owner: &Owner<'_>, problem: Problem) -> Diagnostic {
-        let code: &'static Code = match problem {
-            Problem { warning: true, .. } => &codes::ADVICE,
-            Problem { span: Some(_), .. } => &codes::EXPRESSION,
-            _ => &codes::IMPOSSIBLE,
-        };
-        let value = locate(table, &problem.key_path);
-        let span = match (value, problem.span) {
-            (Some(value), Some(part)) => match value.get_ref() {
-                DeValue::String(text) => inside(self.text, &value.span(), text, part),
-                _ => value.span(),
-            },
-            (Some(value), None) => value.span(),
-            (None, _) => owner.anchor.clone(),
-        };
-        let mut diagnostic = invalid(code, span, &problem.key_path.join("."), owner.name, &problem.message);
-        diagnostic.help = problem.help;
-        if problem.warning { diagnostic.warning() } else { diagnostic }
+        let path = problem.key_path.join(".");
+        match locate(table, &problem.key_path) {
+            Some(value) => self.place(value, &path, owner, problem),
+            None => finish(owner.anchor.clone(), &path, owner, problem),
+        }
     }
+
+    /// A problem of `value`, at the part of it that it is about.
+    fn place(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        path: &str,
+        owner: &Owner<'_>,
+        problem: Problem,
+    ) -> Diagnostic {
+        let span = match (value.get_ref(), problem.span.clone()) {
+            (DeValue::String(text), Some(part)) => inside(self.text, &value.span(), text, part),
+            _ => value.span(),
+        };
+        finish(span, path, owner, problem)
+    }
+}
+
+fn finish(span: Range<usize>, path: &str, owner: &Owner<'_>, problem: Problem) -> Diagnostic {
+    let code: &'static Code = match problem {
+        Problem { warning: true, .. } => &codes::ADVICE,
+        Problem { span: Some(_), .. } => &codes::EXPRESSION,
+        _ => &codes::IMPOSSIBLE,
+    };
+    let diagnostic = invalid(code, span, path, owner.name, &problem.message);
+    // A suggestion is best read right below what it would replace.
+    let diagnostic = match problem.help {
+        Some(help) if help.starts_with("did you mean") => diagnostic.label(help),
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
+    };
+    if problem.warning { diagnostic.warning() } else { diagnostic }
+}
+
+/// A value's type with its article.
+fn type_of(value: &Spanned<DeValue<'_>>) -> String {
+    let name = value.get_ref().type_str();
+    let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 /// The names of the stages of one kind.

@@ -29,14 +29,14 @@ pub(crate) mod strict;
 pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
+mod when;
 
-use std::{path::Path, sync::Arc};
-
-use afferent_core::{
-    BoxSink, BoxSource, BoxTransform, Name, Record, Result,
-    engine::{BoxStages, Settings, When},
-    stage::Line,
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
 };
+
+use afferent_core::{Name, engine::Settings};
 
 pub use self::{
     checkpoint::Checkpoint,
@@ -45,8 +45,8 @@ pub use self::{
     names::{MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
 };
 use crate::{
-    registry::{Make, Registry, StageKind},
-    spec::{DefinitionSource, PipelineSpec},
+    registry::{Registry, StageKind},
+    spec::{DefinitionSource, MakeStages, PipelineSpec},
 };
 
 /// Longest pipeline file, in bytes; ours have a few KiB. It keeps a wrong path from filling the memory.
@@ -71,14 +71,8 @@ pub struct StageInfo {
     pub name: Name,
     /// Its `type`.
     pub type_name: String,
-}
-
-/// What makes the stages of a definition.
-#[derive(Default)]
-struct MakeStages {
-    sources: Vec<(Name, Make<BoxSource<Record>>)>,
-    transforms: Vec<(Name, Make<BoxTransform<Record>>)>,
-    sinks: Vec<(Name, Make<BoxSink<Record>>, Option<Make<When<Record>>>)>,
+    /// The file or directory it reads or writes, if it has a `path`; not where the environment is part of it.
+    pub path: Option<PathBuf>,
 }
 
 impl Definition {
@@ -149,27 +143,6 @@ impl Definition {
         spec.source =
             Some(DefinitionSource { text: self.warnings.text.to_string(), path: self.warnings.path.clone() });
         Ok(spec)
-    }
-}
-
-impl MakeStages {
-    fn make(&self) -> Result<BoxStages<Record>> {
-        let named = |error: afferent_core::Error, name: &Name| error.at(name);
-        let sources =
-            self.sources.iter().map(|(name, make)| Ok((name.clone(), make().map_err(|e| named(e, name))?)));
-        let transforms = self
-            .transforms
-            .iter()
-            .map(|(name, make)| Ok((name.clone(), make().map_err(|e| named(e, name))?)));
-        let sinks = self.sinks.iter().map(|(name, make, when)| {
-            let when = when.as_ref().map(|when| when()).transpose()?;
-            Ok((name.clone(), make().map_err(|e| named(e, name))?, when))
-        });
-        BoxStages::new(
-            sources.collect::<Result<_>>()?,
-            Line::new(transforms.collect::<Result<_>>()?)?,
-            sinks.collect::<Result<_>>()?,
-        )
     }
 }
 

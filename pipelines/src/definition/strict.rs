@@ -123,7 +123,7 @@ impl<'d, 't> Reader<'_, 'd, 't> {
                 let span = culprit.map_or_else(anchor, |(key, _)| key.span());
                 let parent = path.rsplit_once('.').map(|(parent, _)| parent);
                 let shared = if parent.is_none() { self.owner.shared } else { &[] };
-                let known: Vec<&str> = shared.iter().chain(known.iter()).copied().collect();
+                let known: Vec<&str> = known.iter().chain(shared).copied().collect();
                 let (place, of) = match parent {
                     Some(parent) => (format!("`{parent}` of {owner}"), format!("`{parent}`")),
                     None => (owner.to_owned(), owner.to_owned()),

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use afferent_core::{
-    Batch, Epoch, Error, Opened, Prepared, Problem, Pulled, Record, Sink, SinkCx, Source, SourceCx, Token,
+    Batch, Epoch, Error, Opened, Prepared, Problem, Pulled, Record, Result, Sink, SinkCx, Source, SourceCx,
+    Token,
     config::{Configure, Size, Span},
+    engine::BoxStages,
 };
 use serde::Deserialize;
 
@@ -140,7 +142,7 @@ fn check(text: &str, expected: &[&str]) {
     assert_eq!(lines, expected, "{text}");
 }
 
-const KEYS: &str = "keys of sink `http`: type, name, when, url, format, batch, store, types, retries, path";
+const KEYS: &str = "keys of sink `http`: url, format, batch, store, types, retries, path, type, name, when";
 
 /// Scenario: several misspelt keys, at the top, nested, and where serde forgets places. Guarantees: all are reported at
 /// once, each underlined where it stands, with the nearest key; a key whose misspelling was reported is not also "missing".
@@ -195,7 +197,7 @@ fn missing_keys_and_stages_are_named() {
     check(
         "nmae = 'p'\n[[source]]\nurl = 'u'\n",
         &[
-            "AF-0112 [nmae] unknown key `nmae` in the pipeline ^ did you mean `name`? = keys of the pipeline: source, transform, sink, name, checkpoint",
+            "AF-0112 [nmae] unknown key `nmae` in the pipeline ^ did you mean `name`? = keys of the pipeline: name, checkpoint, source, transform, sink",
             "AF-0104 [nmae] the pipeline has no sink = add a table `[[sink]]` with a `type`",
             "AF-0114 [[[source]]] a source needs the key `type` ^ `type` is missing = types of source: feed",
         ],
@@ -334,4 +336,21 @@ fn a_good_file_makes_stages_again_and_again() {
         );
     }
     assert!(spec.source.is_some_and(|source| source.text == text));
+}
+
+/// Scenario: a sink's `when` that is wrong, and one that is right. Guarantees: the part of the expression that is wrong is
+/// underlined.
+#[test]
+fn when_is_checked() {
+    let text = file("url = 'u'\nwhen = \"type == 'StepCount' && vlaue > 3\"");
+    let report = Definition::parse(&text, Path::new("p.toml"), &registry(), &environment).unwrap_err();
+    let [diagnostic] = report.diagnostics.as_slice() else { panic!("{report}") };
+    assert_eq!((diagnostic.code.id, &text[diagnostic.span.clone()]), ("AF-0120", "vlaue"));
+    check(
+        &file("url = 'u'\nwhen = true"),
+        &[
+            "AF-0113 [true] wrong type of `when` in sink `http` ^ expected an expression in quotes, found a boolean",
+        ],
+    );
+    check(&file("url = 'u'\nwhen = 'value > 3'"), &[]);
 }
