@@ -1,1 +1,4 @@
 //! Placeholder.
+
+#[cfg(feature = "export")]
+pub mod export;

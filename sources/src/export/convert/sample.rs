@@ -1,0 +1,117 @@
+//! Record and Correlation.
+
+use std::sync::Arc;
+
+use afferent_core::{
+    Kind, MetaValue, Metadata, Record, Value,
+    kind::{KindClass, category},
+    record::Correlation,
+};
+
+use super::{Attributes, Converter, metadata::beats, number, other};
+use crate::export::element::{Element, Reason, text};
+
+/// What a type attribute means.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Type {
+    pub(super) kind: Kind,
+    class: Option<KindClass>,
+    /// What a category without a value means: its enumeration has nothing but "not applicable".
+    absent: Option<i64>,
+}
+
+/// The enumeration of categories that have no values, and its only value.
+const NO_VALUES: (&str, i64) = ("HKCategoryValue", 0);
+
+/// The metadata key of the beats that a heart rate variability was computed from, a JSON text:
+/// `[{"bpm":61,"time":14437.12},…]`, with `time` in seconds since midnight in the zone of the exporting phone. A
+/// time or rate that can't be read is kept as its text.
+const BEATS: &str = "beats";
+
+impl Converter {
+    pub(super) fn kind(&mut self, raw: Option<&str>) -> Result<Type, Reason> {
+        let raw = raw.ok_or("expected a type, found none")?;
+        self.types.get(raw.as_bytes(), || {
+            let kind = Kind::from_data(&text(raw)).map_err(|error| Reason::from(format!("type: {error}")))?;
+            let value_enum = kind.info().and_then(|info| info.value_enum);
+            let absent = value_enum.filter(|name| *name == NO_VALUES.0).map(|_| NO_VALUES.1);
+            Ok(Type { kind, class: kind.class(), absent })
+        })
+    }
+
+    /// A Record; `None` if it is not wanted.
+    pub(super) fn sample(&mut self, element: &Element<'_>) -> Result<Option<Record>, Reason> {
+        let attributes = Attributes::of(element)?;
+        let of = self.kind(attributes.kind)?;
+        let span = attributes.span()?;
+        if !self.is_wanted(of.kind, span.0) {
+            return Ok(None);
+        }
+        self.sample_of(element, &attributes, of).map(Some)
+    }
+
+    fn sample_of(
+        &mut self,
+        element: &Element<'_>,
+        attributes: &Attributes<'_>,
+        of: Type,
+    ) -> Result<Record, Reason> {
+        let span = attributes.span()?;
+        let value = match of.class {
+            Some(KindClass::Quantity) => self.quantity(attributes)?,
+            Some(KindClass::Category) => category_value(attributes.value, of.absent)?,
+            _ if attributes.unit.is_some() => self.quantity(attributes)?,
+            _ => category_value(attributes.value, None).unwrap_or_else(|_| other::json(element)),
+        };
+        let mut metadata = Metadata::default();
+        for child in element.children() {
+            match child.name() {
+                "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
+                "HeartRateVariabilityMetadataList" => {
+                    metadata.push(self.names.get(BEATS), MetaValue::String(beats(&child).into()));
+                }
+                _ => {}
+            }
+        }
+        Ok(self.record(of.kind, span, value, attributes, metadata))
+    }
+
+    fn quantity(&mut self, attributes: &Attributes<'_>) -> Result<Value, Reason> {
+        Ok(Value::Quantity(number("value", attributes.value)?, self.unit(attributes.unit)?))
+    }
+
+    /// A Correlation; `None` if it is not wanted.
+    pub(super) fn correlation(&mut self, element: &Element<'_>) -> Result<Option<Record>, Reason> {
+        let attributes = Attributes::of(element)?;
+        let of = self.kind(attributes.kind)?;
+        let span = attributes.span()?;
+        if !self.is_wanted(of.kind, span.0) {
+            return Ok(None);
+        }
+        let (mut samples, mut metadata) = (Vec::new(), Metadata::default());
+        for child in element.children() {
+            match child.name() {
+                "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
+                "Record" => {
+                    let attributes = Attributes::of(&child)?;
+                    let of = self.kind(attributes.kind)?;
+                    samples.push(self.sample_of(&child, &attributes, of)?);
+                }
+                _ => {}
+            }
+        }
+        let value = Value::Correlation(Arc::new(Correlation { samples }));
+        Ok(Some(self.record(of.kind, span, value, &attributes, metadata)))
+    }
+}
+
+/// The raw value of a category's constant or number.
+fn category_value(raw: Option<&str>, absent: Option<i64>) -> Result<Value, Reason> {
+    let value = match raw.map(text) {
+        Some(value) => category::value_of(&value)
+            .or_else(|| value.parse().ok())
+            .ok_or("value is neither a number nor a constant this program knows")?,
+        None => absent.ok_or("expected a value, found none")?,
+    };
+    Ok(Value::Category(value))
+}

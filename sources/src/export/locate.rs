@@ -1,0 +1,204 @@
+//! Finds the export's XML: in a zip or as it is, by what it contains and never by what it is called.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, ErrorKind as Io, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+use afferent_core::{Error, Result, io_error};
+use zip::{ZipArchive, result::ZipError};
+
+use super::prolog::{self, Found, MAX_PROLOG_BYTES};
+
+/// Bytes read from the file at a time, below the inflater.
+const FILE_BUFFER: usize = 64 << 10;
+
+/// How much of a plain XML is in its fingerprint: the DTD, the time of the export and the first records.
+const FINGERPRINT_BYTES: u64 = 64 << 10;
+
+/// What to do about a damaged file.
+const GET_IT_AGAIN: &str = "copy or download it again, or export again on the phone";
+
+/// The XML of an export, found and not yet read.
+#[derive(Debug)]
+pub(super) struct Located {
+    kind: Kind,
+    /// How people are told of it: `export.zip!apple_health_export/export.xml`.
+    pub(super) label: String,
+    /// What tells this export from another.
+    pub(super) fingerprint: String,
+    /// Bytes of XML.
+    pub(super) size: u64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Zip { archive: ZipArchive<BufReader<File>>, index: usize },
+    Xml(File),
+}
+
+impl Located {
+    /// Finds the export in the file at `path`.
+    ///
+    /// # Errors
+    /// `Config` when there is no file to read, `State` when it is no export or damaged.
+    pub(super) fn open(path: &Path) -> Result<Located> {
+        let mut file = File::open(path).map_err(|error| cant_open(path, error))?;
+        let metadata = file.metadata().map_err(|error| cant_open(path, error))?;
+        if metadata.is_dir() {
+            return Err(Error::config(format!(
+                "{} is a directory; expected an export.zip, or the export.xml in it",
+                path.display()
+            )));
+        }
+        if metadata.len() == 0 {
+            return Err(Error::state(format!("{} is empty; {GET_IT_AGAIN}", path.display())));
+        }
+        let head = read_head(&mut file, FINGERPRINT_BYTES).map_err(|error| io_error("read", path, error))?;
+        if head.starts_with(b"PK") {
+            return Located::in_zip(path, file);
+        }
+        file.rewind().map_err(|error| io_error("read", path, error))?;
+        match prolog::find_root_in(&mut file).map_err(|error| io_error("read", path, error))? {
+            Found::Export(_) => Ok(Located {
+                label: file_name(path),
+                fingerprint: format!("xml {} {:08x}", metadata.len(), crc32c::crc32c(&head)),
+                size: metadata.len(),
+                kind: Kind::Xml(file),
+            }),
+            other => Err(Error::state(format!(
+                "{} is no Apple Health export: expected a zip or an XML document whose root is <HealthData>, found {}; \
+                 give the export.zip as the phone made it, or the export.xml in it",
+                path.display(),
+                other.describe()
+            ))),
+        }
+    }
+
+    fn in_zip(path: &Path, file: File) -> Result<Located> {
+        let mut archive = ZipArchive::new(BufReader::with_capacity(FILE_BUFFER, file))
+            .map_err(|error| zip_error(path, None, error))?;
+        // The export is nearly always the largest entry.
+        let mut entries = Vec::with_capacity(archive.len());
+        for index in 0..archive.len() {
+            let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
+            let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+            // What the Mac adds to a zip it makes again; it has names like the real ones.
+            if entry.is_file() && !name.starts_with("__MACOSX/") {
+                entries.push((entry.size(), index, name, entry.encrypted(), entry.crc32()));
+            }
+        }
+        entries.sort_by_key(|(size, index, ..)| (std::cmp::Reverse(*size), *index));
+        let mut refused = None;
+        for (size, index, name, encrypted, crc) in entries {
+            if encrypted {
+                refused.get_or_insert_with(|| {
+                    Error::state(format!(
+                        "{}: {name} is encrypted; unzip it with its password and give the export.xml",
+                        path.display()
+                    ))
+                });
+                continue;
+            }
+            let found = archive
+                .by_index(index)
+                .map_err(|error| zip_error(path, Some(&name), error))
+                .and_then(|mut entry| {
+                    prolog::find_root_in(&mut entry).map_err(|error| read_error(path, &name, 0, error))
+                });
+            match found {
+                Ok(Found::Export(_)) => {
+                    return Ok(Located {
+                        label: format!("{}!{name}", file_name(path)),
+                        fingerprint: format!("zip {name} {size} {crc:08x}"),
+                        size,
+                        kind: Kind::Zip { archive, index },
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    refused.get_or_insert(error);
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| {
+            Error::state(format!(
+                "{}: no Apple Health export in this zip: expected an XML document whose root is <HealthData>; \
+                 give the export.zip as the phone made it",
+                path.display()
+            ))
+        }))
+    }
+
+    /// Reads the XML from `offset` on: a plain one by seeking; of a zip, the caller has to pass over the first
+    /// bytes itself, and is told how many.
+    pub(super) fn read_from(&mut self, path: &Path, offset: u64) -> Result<(Box<dyn Read + '_>, u64)> {
+        match &mut self.kind {
+            Kind::Zip { archive, index } => {
+                let entry = archive.by_index(*index).map_err(|error| zip_error(path, None, error))?;
+                Ok((Box::new(entry), offset))
+            }
+            Kind::Xml(file) => {
+                file.seek(SeekFrom::Start(offset)).map_err(|error| io_error("read", path, error))?;
+                Ok((Box::new(file), 0))
+            }
+        }
+    }
+}
+
+/// The error of reading the XML called `label` at `offset`. What inflate and the checksum find is damage; the
+/// rest is the file system's.
+pub(super) fn read_error(path: &Path, label: &str, offset: u64, error: io::Error) -> Error {
+    match error.kind() {
+        Io::InvalidData | Io::InvalidInput | Io::UnexpectedEof => {
+            Error::state(format!("{label} is damaged at byte {offset} of the XML: {error}; {GET_IT_AGAIN}"))
+        }
+        _ => io_error("read", path, error),
+    }
+}
+
+fn cant_open(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        Io::NotFound | Io::PermissionDenied | Io::NotADirectory => Error::config(format!(
+            "can't read {}: {error}; check the path and its permissions",
+            path.display()
+        )),
+        _ => io_error("read", path, error),
+    }
+}
+
+fn zip_error(path: &Path, entry: Option<&str>, error: ZipError) -> Error {
+    let place = entry.map(|name| format!("!{name}")).unwrap_or_default();
+    let path_text = format!("{}{place}", path.display());
+    match error {
+        ZipError::Io(error)
+            if !matches!(error.kind(), Io::UnexpectedEof | Io::InvalidData | Io::InvalidInput) =>
+        {
+            io_error("read", path, error)
+        }
+        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
+            Error::state(format!(
+                "{path_text} is packed in a way that is not supported ({error}); unzip it and give the export.xml"
+            ))
+        }
+        // Opened as a whole: the directory at the end is what the zip reader reads first.
+        error if entry.is_none() => Error::state(format!(
+            "{path_text} is cut short or damaged: the directory at the end of the zip is missing or unreadable ({error}); {GET_IT_AGAIN}"
+        )),
+        error => Error::state(format!("{path_text} is damaged ({error}); {GET_IT_AGAIN}")),
+    }
+}
+
+fn read_head(file: &mut File, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    file.take(bytes).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+const _: () =
+    assert!(MAX_PROLOG_BYTES <= super::window::WINDOW_BYTES, "the prolog is looked at in one window");

@@ -1,0 +1,271 @@
+//! Apple Health exports: `export.zip` or `export.xml`.
+//!
+//! # Contract
+//!
+//! **Order.** Records come in the order of the document. Each top-level element gives its record once; the samples inside a
+//! correlation stand at the top level too, so they are inside the correlation and, as records of their own,
+//! where they stand.
+//!
+//! **Position.** The offset in the (inflated) XML behind the last element that was read, with a fingerprint of the
+//! export: the zip entry's name, size and checksum, or the size and a checksum of the first 64 KiB of a plain XML.
+//! Reading resumes there: a zip is inflated and passed over unparsed, a plain XML is sought. Another export at the
+//! path is read whole, with a notice.
+//!
+//! **Memory.** Constant: a window of 256 KiB, at most two batches in a queue, bounded caches of what repeats. Only an element
+//! that is longer grows the window, up to 16 MiB; a still longer one is passed over and rejected.
+//!
+//! **Thread.** One, started with the source, because inflating and parsing never pause at a point where a job could
+//! end. It is a blocking job like any other (counted and awaited), waits while the queue is full and ends when the
+//! source is dropped.
+//!
+//! **Errors.** An element that can't be read (a date is missing, a number is none, a constant is unknown, half a UTF-8
+//! sequence, a tag that is not closed) is a reject with its location (`export.zip!apple_health_export/export.xml:4711`,
+//! the byte in the XML), and the others are kept. What is no export, or a damaged or truncated one, is `State`; what
+//! is good before the damage is delivered first, in an epoch that the source seals. A file that is not there is
+//! `Config`. Errors of the file system that may heal are `Transient`; the next pull opens the file again.
+//!
+//! # What exports are like, and what is made of it
+//!
+//! The XML is found by its root `HealthData`, whatever its name. Its DTD is never parsed (that of iOS 16 is broken),
+//! control characters are dropped, and of an attribute that is written twice the first counts. There are no ids:
+//! they are [derived](afferent_formats::identity) from the record, for which the address in memory that a device's text
+//! carries is dropped. Dates have the offset of the phone that exported, not of the sample: a record's `zone` is what
+//! its metadata say (`HKTimeZone`), else unknown. Units are kept as given, and a percentage is a fraction under `%`.
+//! `creationDate` is not kept. [`Config::types`], `since` and `until` decide in the reader: what they leave out is
+//! not read and appears in no account.
+
+mod cache;
+mod convert;
+mod date;
+mod device;
+mod element;
+mod locate;
+mod position;
+mod prolog;
+mod reader;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::path::{Path, PathBuf};
+
+use afferent_core::{
+    Error, Kind, Name, Problem, Pulled, Record, Result, Source, SourceCx,
+    blocking::Job,
+    config::Configure,
+    queue::{QueueLimits, Receiver, queue},
+};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+use self::{
+    convert::Rules,
+    position::Place,
+    reader::{Chunk, Opened, Task},
+};
+
+/// Batches the reader may be ahead: one that is being taken and one that is ready.
+const QUEUED_BATCHES: usize = 2;
+
+/// Bytes of XML between two reports of progress; some ten a second at full speed.
+const PROGRESS_BYTES: u64 = 16 << 20;
+
+/// Configuration of an export source.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The `export.zip`, or the XML in it. What it is is seen from its content.
+    pub path: PathBuf,
+    /// Which types are read, by full or short identifier; `["*"]` is all.
+    #[serde(default = "all_types")]
+    pub types: Vec<String>,
+    /// The pseudonymous id of the person whose export it is.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// Only records that start at this time or later: RFC 3339, or a day, which begins at midnight UTC.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// Only records that start before this time.
+    #[serde(default)]
+    pub until: Option<String>,
+}
+
+fn all_types() -> Vec<String> {
+    vec![ALL.to_owned()]
+}
+
+/// What stands for all types.
+const ALL: &str = "*";
+
+impl Config {
+    /// Everything of the export at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Config {
+        Config { path: path.into(), types: all_types(), subject: None, since: None, until: None }
+    }
+
+    fn rules(&self) -> Result<Rules> {
+        if let Some(problem) = self.check().into_iter().next() {
+            return Err(Error::config(problem.message));
+        }
+        let instant = |text: &Option<String>| text.as_deref().and_then(date::configured);
+        let all = self.types.iter().any(|name| name == ALL);
+        Ok(Rules {
+            subject: self.subject.as_deref().map(Name::from),
+            kinds: (!all).then(|| self.types.iter().filter_map(|name| Kind::parse(name).ok()).collect()),
+            since: instant(&self.since),
+            until: instant(&self.until),
+        })
+    }
+}
+
+impl Configure for Config {
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.path.as_os_str().is_empty() {
+            problems.push(Problem::new("path", "the path is empty").help("give the path of an export.zip"));
+        }
+        if self.types.is_empty() {
+            problems.push(
+                Problem::new("types", "no type is named").help("name types, or leave the key out for all"),
+            );
+        }
+        for (index, name) in self.types.iter().enumerate().filter(|(_, name)| *name != ALL) {
+            if let Err(unknown) = Kind::parse(name) {
+                problems.push(Problem::new(&format!("types.{index}"), unknown.to_string()));
+            }
+        }
+        if self.subject.as_deref() == Some("") {
+            problems
+                .push(Problem::new("subject", "the subject is empty").help("name it, or leave the key out"));
+        }
+        for (key, text) in [("since", &self.since), ("until", &self.until)] {
+            if text.as_deref().is_some_and(|text| date::configured(text).is_none()) {
+                problems.push(
+                    Problem::new(
+                        key,
+                        "expected a time such as \"2025-01-31T08:00:00Z\" or a day such as \"2025-01-31\"",
+                    )
+                    .help("write it in one of these forms"),
+                );
+            }
+        }
+        problems
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        self.path = base.join(&self.path);
+    }
+}
+
+/// Reads an Apple Health export; see the [module](self).
+#[derive(Debug)]
+pub struct Export {
+    config: Config,
+    cx: Option<SourceCx>,
+    reading: Option<Reading>,
+    /// Behind what was given, and the fingerprint of what it was given from.
+    given: Option<(String, Place)>,
+    finished: bool,
+}
+
+/// A reader at work.
+#[derive(Debug)]
+struct Reading {
+    job: Job<Result<()>>,
+    chunks: Receiver<Chunk>,
+    fingerprint: String,
+    size: u64,
+    /// What was last reported as progress.
+    reported: u64,
+}
+
+impl Export {
+    /// A source for the export that `config` names. Nothing is opened yet.
+    pub fn new(config: Config) -> Export {
+        Export { config, cx: None, reading: None, given: None, finished: false }
+    }
+
+    /// Starts a reader behind what was given.
+    async fn start(&mut self) -> Result<Reading> {
+        let cx = self
+            .cx
+            .as_ref()
+            .ok_or_else(|| Error::bug("an export source was asked for records before it was opened"))?;
+        let room = |limit: usize| u32::try_from(limit.saturating_mul(QUEUED_BATCHES)).unwrap_or(u32::MAX);
+        let (sender, chunks) =
+            queue(QueueLimits { records: room(cx.limits.records), bytes: room(cx.limits.bytes) });
+        let (opened, is_open) = oneshot::channel();
+        let task = Task {
+            path: self.config.path.clone(),
+            rules: self.config.rules()?,
+            limits: cx.limits,
+            resume: self.given.clone(),
+            events: cx.events.clone(),
+        };
+        let job = cx.blocking.spawn(move || reader::run(task, opened, sender));
+        match is_open.await {
+            Ok(Opened { fingerprint, size, place }) => {
+                cx.events.progress(place.offset, Some(size));
+                self.given = Some((fingerprint.clone(), place));
+                Ok(Reading { job, chunks, fingerprint, size, reported: place.offset })
+            }
+            Err(_) => {
+                job.await??;
+                Err(Error::bug("the export reader ended before it opened the file, without an error"))
+            }
+        }
+    }
+}
+
+impl Source for Export {
+    type Item = Record;
+
+    async fn open(&mut self, cx: SourceCx) -> Result<()> {
+        self.given = match &cx.position {
+            Some(position) => Some((position.fingerprint.clone(), Place::from_position(position)?)),
+            None => None,
+        };
+        self.cx = Some(cx);
+        self.reading = Some(self.start().await?);
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Option<Pulled<Record>>> {
+        if self.finished {
+            return Ok(None);
+        }
+        let reading = match self.reading.as_mut() {
+            Some(reading) => reading,
+            None => {
+                let reading = self.start().await?;
+                self.reading.insert(reading)
+            }
+        };
+        let chunk = reading.chunks.recv().await;
+        let done = chunk.as_ref().map_or(reading.size, |chunk| chunk.place.offset);
+        if done - reading.reported >= PROGRESS_BYTES || chunk.is_none() {
+            reading.reported = done;
+            if let Some(cx) = &self.cx {
+                cx.events.progress(done, Some(reading.size));
+            }
+        }
+        match chunk {
+            Some(Chunk { batch, rejects, place, is_last_good }) => {
+                let position = place.to_position(&reading.fingerprint)?;
+                self.given = Some((reading.fingerprint.clone(), place));
+                // An empty sealed pull would say that the source is drained, and it is about to fail.
+                let seal = is_last_good && !(batch.is_empty() && rejects.is_empty());
+                Ok(Some(Pulled { batch, rejects, position, seal }))
+            }
+            None => {
+                if let Some(reading) = self.reading.take() {
+                    reading.job.await??;
+                }
+                self.finished = true;
+                Ok(None)
+            }
+        }
+    }
+}

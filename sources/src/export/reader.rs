@@ -1,0 +1,395 @@
+//! The reader's thread: inflate, cut into elements, convert, queue.
+
+use std::{collections::BTreeMap, io::Read, ops::Range, path::PathBuf};
+
+use afferent_core::{
+    Batch, Error, Limits, Record, Reject, Rejects, Result,
+    event::StageEvents,
+    queue::{Sender, Weigh},
+    reject::HEAD_BYTES,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    convert::{Converter, Made, Rules},
+    element::{Frame, Passing, ROOT, Reason, next_frame},
+    locate::{Located, read_error},
+    position::Place,
+    prolog::{self, Found},
+    window::{MAX_ELEMENT_BYTES, Window},
+};
+
+/// Bytes of XML after which a batch goes out though it is not full, so that a filter that drops nearly everything
+/// does not keep the position, and with it a restart, far behind.
+const BYTES_BETWEEN_PLACES: u64 = 16 << 20;
+
+/// Names of unknown elements that are told apart in the notice; the rest are counted together.
+const MAX_UNKNOWN_NAMES: usize = 16;
+
+/// What the thread needs.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) path: PathBuf,
+    pub(super) rules: Rules,
+    pub(super) limits: Limits,
+    /// Where to resume, in the export with this fingerprint.
+    pub(super) resume: Option<(String, Place)>,
+    pub(super) events: StageEvents,
+}
+
+/// What the thread found when it opened the export.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) fingerprint: String,
+    /// Bytes of XML.
+    pub(super) size: u64,
+    /// Where it begins.
+    pub(super) place: Place,
+}
+
+/// Records and what could not be read as one, up to a place.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) batch: Batch<Record>,
+    pub(super) rejects: Rejects,
+    pub(super) place: Place,
+    /// The export can't be read further: what is good so far is to be kept.
+    pub(super) is_last_good: bool,
+}
+
+impl Weigh for Chunk {
+    fn records(&self) -> usize {
+        self.batch.len() + self.rejects.len()
+    }
+    fn bytes(&self) -> usize {
+        self.batch.bytes() + self.rejects.iter().map(Reject::bytes).sum::<usize>()
+    }
+}
+
+/// Why the thread ends before the end of the export.
+enum Stop {
+    /// Nobody takes what it reads.
+    Closed,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+/// Reads the export to its end or until the queue is closed.
+///
+/// # Errors
+/// `Config`, `State` or `Transient`, after everything good before it was queued.
+pub(super) fn run(task: Task, opened: oneshot::Sender<Opened>, queue: Sender<Chunk>) -> Result<()> {
+    let Task { path, rules, limits, resume, events } = task;
+    let mut located = Located::open(&path)?;
+    let place = match resume {
+        Some((fingerprint, place)) if fingerprint == located.fingerprint => place,
+        Some(_) => {
+            events.notice(format!("another export stands at {}; it is read whole", path.display()));
+            Place::default()
+        }
+        None => Place::default(),
+    };
+    let found = Opened { fingerprint: located.fingerprint.clone(), size: located.size, place };
+    if opened.send(found).is_err() {
+        return Ok(());
+    }
+    let label = located.label.clone();
+    let (input, discard) = located.read_from(&path, place.offset)?;
+    let out = Output::new(queue, limits, place);
+    let window = Window::new(input, place.offset - discard);
+    let mut reader = Reader {
+        path,
+        label,
+        window,
+        converter: Converter::new(rules),
+        out,
+        events,
+        unknown: BTreeMap::new(),
+    };
+    match reader.read(discard) {
+        Ok(()) => {
+            reader.report_unknown();
+            Ok(())
+        }
+        Err(Stop::Closed) => Ok(()),
+        Err(Stop::Failed(error)) => {
+            // What is good before the failure goes out; if nobody takes it any more, nobody hears of the error.
+            let _ = reader.out.flush(true);
+            Err(error)
+        }
+    }
+}
+
+struct Reader<R> {
+    path: PathBuf,
+    label: String,
+    window: Window<R>,
+    converter: Converter,
+    out: Output,
+    events: StageEvents,
+    /// How many elements of each unknown name this run passed over.
+    unknown: BTreeMap<String, u64>,
+}
+
+impl<R: Read> Reader<R> {
+    fn read(&mut self, discard: u64) -> Result<(), Stop> {
+        if self.out.place.offset == 0 {
+            self.enter_root()?;
+        } else {
+            self.discard(discard)?;
+        }
+        self.read_elements()?;
+        self.out.flush(false)?;
+        self.read_rest()
+    }
+
+    /// Passes over everything up to and with the root's own tag.
+    fn enter_root(&mut self) -> Result<(), Stop> {
+        self.window.refill(0);
+        let Found::Export(start) = prolog::find_root(self.window.bytes()) else {
+            // It was there when the file was opened.
+            return Err(self.cut_short());
+        };
+        let Some(end) = memchr::memchr(b'>', &self.window.bytes()[start..]) else {
+            return Err(self.cut_short());
+        };
+        self.window.drop_front(start + end + 1);
+        Ok(())
+    }
+
+    /// Passes over the first `bytes` of the input, unparsed.
+    fn discard(&mut self, mut bytes: u64) -> Result<(), Stop> {
+        while bytes > 0 {
+            self.out.check_taken()?;
+            if self.window.has_ended() {
+                return Err(self.cut_short());
+            }
+            self.window.refill(0);
+            let used = self.window.bytes().len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
+            self.window.drop_front(used);
+            bytes -= used as u64;
+        }
+        Ok(())
+    }
+
+    /// Reads the elements under the root, up to the end of the root.
+    fn read_elements(&mut self) -> Result<(), Stop> {
+        let mut at = 0;
+        loop {
+            match next_frame(self.window.bytes(), at) {
+                Frame::Element(range) => {
+                    at = range.end;
+                    self.read_element(range)?;
+                }
+                Frame::Broken(range, reason) => {
+                    at = range.end;
+                    self.reject(range, reason.into())?;
+                }
+                Frame::End => return Ok(()),
+                Frame::More(_) if self.window.has_ended() => return Err(self.cut_short()),
+                Frame::More(0) if self.window.is_full() => {
+                    self.pass_over()?;
+                    at = 0;
+                }
+                Frame::More(start) => {
+                    self.out.check_taken()?;
+                    self.window.refill(start);
+                    at = 0;
+                }
+            }
+        }
+    }
+
+    /// Reads the whole element at `range` in the window.
+    fn read_element(&mut self, range: Range<usize>) -> Result<(), Stop> {
+        let end = self.window.offset() + range.end as u64;
+        match self.converter.convert(&self.window.bytes()[range.clone()], &mut self.out.made) {
+            Ok(Made::Records) => self.out.push_made(range.len(), end),
+            Ok(Made::Nothing) => self.out.pass(end),
+            Ok(Made::Exported(date)) => {
+                self.events.notice(format!("reading {}, exported {date}", self.label));
+                self.out.pass(end)
+            }
+            Ok(Made::Unknown(name)) => {
+                self.out.place.unknown += 1;
+                let name = if self.unknown.len() < MAX_UNKNOWN_NAMES { name } else { "others".to_owned() };
+                *self.unknown.entry(name).or_default() += 1;
+                self.out.pass(end)
+            }
+            Err(reason) => {
+                self.out.made.clear();
+                self.reject(range, reason)
+            }
+        }
+    }
+
+    /// Rejects what stands at `range` in the window.
+    fn reject(&mut self, range: Range<usize>, reason: Reason) -> Result<(), Stop> {
+        let offset = self.window.offset();
+        let location = location(&self.label, offset + range.start as u64);
+        let end = offset + range.end as u64;
+        self.out.reject(Reject::raw(&self.window.bytes()[range], reason, location), end)
+    }
+
+    /// Passes over the element at the beginning of the window, which is longer than one may be.
+    fn pass_over(&mut self) -> Result<(), Stop> {
+        let start = self.window.offset();
+        let head = self.window.bytes()[..HEAD_BYTES].to_vec();
+        let mut passing = Passing::default();
+        let used = loop {
+            self.out.check_taken()?;
+            match passing.feed(self.window.bytes()) {
+                Some(used) => break used,
+                None if self.window.has_ended() => return Err(self.cut_short()),
+                None => self.window.refill(self.window.bytes().len()),
+            }
+        };
+        self.window.drop_front(used);
+        let reason = format!("the element is longer than {} MiB", MAX_ELEMENT_BYTES >> 20);
+        let reject =
+            Reject::too_long(&head, passing.length, passing.crc, reason, location(&self.label, start));
+        self.out.reject(reject, self.window.offset())
+    }
+
+    /// Reads what follows the root, so that the checksum of a zip is verified.
+    fn read_rest(&mut self) -> Result<(), Stop> {
+        while !self.window.has_ended() {
+            self.out.check_taken()?;
+            self.window.refill(self.window.bytes().len());
+        }
+        match self.window.take_failure() {
+            Some(error) => Err(read_error(&self.path, &self.label, self.end_of_input(), error).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The error of an input that ended before the root did.
+    fn cut_short(&mut self) -> Stop {
+        let end = self.end_of_input();
+        match self.window.take_failure() {
+            Some(error) => read_error(&self.path, &self.label, end, error).into(),
+            None => Error::state(format!(
+                "{} ends at byte {end} in the middle of the document: expected </{ROOT}>; what came before is kept; \
+                 copy or unzip it again, or export again on the phone",
+                self.label
+            ))
+            .into(),
+        }
+    }
+
+    fn end_of_input(&self) -> u64 {
+        self.window.offset() + self.window.bytes().len() as u64
+    }
+
+    fn report_unknown(&self) {
+        if self.out.place.unknown > 0 {
+            let names: Vec<String> =
+                self.unknown.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            self.events.notice(format!(
+                "passed over {} elements of unknown names in {} ({})",
+                self.out.place.unknown,
+                self.label,
+                if names.is_empty() { "before this run".to_owned() } else { names.join(", ") }
+            ));
+        }
+    }
+}
+
+fn location(label: &str, offset: u64) -> String {
+    format!("{label}:{offset}")
+}
+
+/// What is read and not yet queued.
+struct Output {
+    queue: Sender<Chunk>,
+    limits: Limits,
+    batch: Batch<Record>,
+    rejects: Rejects,
+    reject_bytes: usize,
+    /// Behind what is in `batch` and `rejects`.
+    place: Place,
+    /// The offset that was last queued.
+    sent: u64,
+    /// What the element at hand was converted to.
+    made: Vec<Record>,
+}
+
+impl Output {
+    fn new(queue: Sender<Chunk>, limits: Limits, place: Place) -> Output {
+        Output {
+            queue,
+            limits,
+            batch: Batch::new(),
+            rejects: Rejects::new(),
+            reject_bytes: 0,
+            place,
+            sent: place.offset,
+            made: Vec::new(),
+        }
+    }
+
+    /// Takes the records of an element of `bytes` that ends at `end`, without those that were given before a
+    /// restart.
+    fn push_made(&mut self, bytes: usize, end: u64) -> Result<(), Stop> {
+        let mut made = std::mem::take(&mut self.made);
+        let given = self.place.given;
+        let mut weight = bytes;
+        for record in made.drain(..).skip(given as usize) {
+            self.make_room(weight)?;
+            self.batch.push(record);
+            self.batch.add_bytes(std::mem::take(&mut weight));
+            self.place.given += 1;
+        }
+        self.made = made;
+        self.pass(end)
+    }
+
+    fn reject(&mut self, reject: Reject, end: u64) -> Result<(), Stop> {
+        self.make_room(reject.bytes())?;
+        self.reject_bytes += reject.bytes();
+        self.rejects.push(reject);
+        self.pass(end)
+    }
+
+    /// The element that ends at `end` is dealt with.
+    fn pass(&mut self, end: u64) -> Result<(), Stop> {
+        self.place.offset = end;
+        self.place.given = 0;
+        if end - self.sent >= BYTES_BETWEEN_PLACES { self.flush(false) } else { Ok(()) }
+    }
+
+    /// Queues the batch if `bytes` more don't fit. It is queued before the next record and not when it is full, so
+    /// that the last good records before a failure are never queued without word of it.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Stop> {
+        let records = self.batch.len() + self.rejects.len();
+        let is_full = records >= self.limits.records
+            || records > 0 && self.batch.bytes() + self.reject_bytes + bytes > self.limits.bytes;
+        if is_full { self.flush(false) } else { Ok(()) }
+    }
+
+    fn flush(&mut self, is_last_good: bool) -> Result<(), Stop> {
+        if self.batch.is_empty() && self.rejects.is_empty() && self.sent == self.place.offset {
+            return Ok(());
+        }
+        let room = self.batch.len();
+        let chunk = Chunk {
+            batch: std::mem::replace(&mut self.batch, Batch::with_capacity(room)),
+            rejects: std::mem::take(&mut self.rejects),
+            place: self.place,
+            is_last_good,
+        };
+        self.reject_bytes = 0;
+        self.sent = self.place.offset;
+        self.queue.blocking_send(chunk).map_err(|_| Stop::Closed)
+    }
+
+    /// Stops when nobody takes what is read, also where nothing is queued for long.
+    fn check_taken(&self) -> Result<(), Stop> {
+        if self.queue.is_closed() { Err(Stop::Closed) } else { Ok(()) }
+    }
+}
