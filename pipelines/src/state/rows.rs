@@ -1,0 +1,419 @@
+//! The layout of the database, and reading it.
+//!
+//! Every value is [sealed](super::seal) under the parts of its key. Values are MessagePack unless said otherwise.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `meta` | name | `schema`: u16 big-endian; `store`: 16 bytes |
+//! | `pipelines` | pipeline | [`Head`] |
+//! | `checkpoints` | pipeline, epoch | length (u32 big-endian) of the [`Digests`], these, [`Checkpoint::to_bytes`] |
+//! | `states` | pipeline, stage, key, epoch | one byte that says whether the key is there, and its bytes |
+//! | `superseded` | pipeline, epoch | redb's form of a list of (stage, key, epoch): versions that this epoch made superfluous |
+//! | `dead_letters` | pipeline, epoch, number in it | [`DeadLetter`] |
+//! | `definitions` | pipeline | [`DefinitionRow`] |
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use afferent_core::{Checkpoint, DeadLetter, Epoch, Error, Generation, Name, Position, Result, StoreId};
+use redb::{
+    ReadTransaction, ReadableTable, StorageError, TableDefinition, TableError, Value, WriteTransaction,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    Definition, Desired,
+    seal::{seal, unseal},
+};
+use crate::DefinitionSource;
+
+/// Version of the layout. A database of a newer one is refused.
+pub(super) const SCHEMA: u16 = 1;
+
+pub(super) type ByName = TableDefinition<'static, &'static str, &'static [u8]>;
+pub(super) type ByEpoch = TableDefinition<'static, (&'static str, u64), &'static [u8]>;
+pub(super) type StateKey = (&'static str, &'static str, &'static [u8], u64);
+pub(super) type LetterKey = (&'static str, u64, u64);
+/// (stage, key, epoch) of a version of a state row.
+pub(super) type Version<'a> = (&'a str, &'a [u8], u64);
+
+pub(super) const META: ByName = TableDefinition::new("meta");
+pub(super) const PIPELINES: ByName = TableDefinition::new("pipelines");
+pub(super) const CHECKPOINTS: ByEpoch = TableDefinition::new("checkpoints");
+pub(super) const STATES: TableDefinition<'static, StateKey, &'static [u8]> = TableDefinition::new("states");
+pub(super) const SUPERSEDED: ByEpoch = TableDefinition::new("superseded");
+pub(super) const DEAD_LETTERS: TableDefinition<'static, LetterKey, &'static [u8]> =
+    TableDefinition::new("dead_letters");
+pub(super) const DEFINITIONS: ByName = TableDefinition::new("definitions");
+
+/// Why work on the database was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Its own fault or that of its rows; it changed nothing.
+    Refused(Error),
+    /// The database failed.
+    Broken(StorageError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Refused(error)
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Failure {
+        Failure::Broken(error)
+    }
+}
+
+impl From<TableError> for Failure {
+    fn from(error: TableError) -> Failure {
+        match error {
+            TableError::Storage(error) => Failure::Broken(error),
+            // All tables are made when the database is created.
+            error => Failure::Broken(StorageError::Corrupted(error.to_string())),
+        }
+    }
+}
+
+/// What is kept of a pipeline besides its checkpoints.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Head {
+    /// The newest claim.
+    pub(super) generation: Generation,
+    /// The newest checkpoint, so that a lost row is noticed like a damaged one.
+    pub(super) epoch: Option<Epoch>,
+    /// Dead letters in the table.
+    pub(super) dead_letters: u64,
+    /// Newest lost epoch and reason of a fallback after which nothing was saved yet. It is kept so that a crash
+    /// right after the fallback does not make it go unnoticed.
+    pub(super) fallback: Option<(Epoch, String)>,
+}
+
+/// What the live rows of one transform's state add up to, so that one that is lost or too old is noticed: its own
+/// checksum only tells that it is whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Digest {
+    rows: u64,
+    checksums: u64,
+}
+
+impl Digest {
+    /// Adds a live row, as it stands in the table.
+    pub(super) fn add(&mut self, sealed: &[u8]) {
+        self.rows = self.rows.wrapping_add(1);
+        self.checksums = self.checksums.wrapping_add(checksum_of(sealed));
+    }
+
+    /// Takes a row away again.
+    pub(super) fn remove(&mut self, sealed: &[u8]) {
+        self.rows = self.rows.wrapping_sub(1);
+        self.checksums = self.checksums.wrapping_sub(checksum_of(sealed));
+    }
+}
+
+fn checksum_of(sealed: &[u8]) -> u64 {
+    sealed.first_chunk().map_or(0, |crc| u32::from_be_bytes(*crc).into())
+}
+
+/// The digests of a pipeline's state at the end of an epoch, by stage.
+pub(super) type Digests = BTreeMap<Name, Digest>;
+
+/// A row of `definitions`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DefinitionRow {
+    /// Text and path.
+    source: Option<(String, PathBuf)>,
+    desired: Desired,
+}
+
+impl DefinitionRow {
+    pub(super) fn new(source: Option<DefinitionSource>, desired: Desired) -> DefinitionRow {
+        DefinitionRow { source: source.map(|source| (source.text, source.path)), desired }
+    }
+
+    pub(super) fn with(self, desired: Desired) -> DefinitionRow {
+        DefinitionRow { desired, ..self }
+    }
+
+    pub(super) fn named(self, name: &str) -> Definition {
+        let source = self.source.map(|(text, path)| DefinitionSource { text, path });
+        Definition { name: Name::from(name), source, desired: self.desired }
+    }
+}
+
+/// Makes the tables of a new database.
+pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<(), redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert("schema", seal(&[b"schema"], &SCHEMA.to_be_bytes()).as_slice())?;
+    meta.insert("store", seal(&[b"store"], &id.0).as_slice())?;
+    transaction.open_table(PIPELINES)?;
+    transaction.open_table(CHECKPOINTS)?;
+    transaction.open_table(STATES)?;
+    transaction.open_table(SUPERSEDED)?;
+    transaction.open_table(DEAD_LETTERS)?;
+    transaction.open_table(DEFINITIONS)?;
+    Ok(())
+}
+
+/// Checks the layout's version and gives the store's id.
+pub(super) fn identity(transaction: &ReadTransaction) -> Result<StoreId, Failure> {
+    let meta = transaction.open_table(META)?;
+    let get = |name: &'static str| -> Result<Vec<u8>, Failure> {
+        let row = meta.get(name)?;
+        let value = row.as_ref().and_then(|row| unseal(&[name.as_bytes()], row.value()));
+        value.map(<[u8]>::to_vec).ok_or_else(|| Error::state(damaged(&format!("`{name}`"))).into())
+    };
+    let schema = get("schema")?.try_into().map_or(0, u16::from_be_bytes);
+    if schema > SCHEMA {
+        return Err(Error::state(format!(
+            "the state directory was written by a newer version of Afferent (layout {schema}, this one reads up to {SCHEMA}); use that version, or a newer one"
+        ))
+        .into());
+    }
+    let id = get("store")?.try_into().map_err(|_| Error::state(damaged("`store`")))?;
+    Ok(StoreId(id))
+}
+
+/// What is said of a damaged row.
+pub(super) fn damaged(what: &str) -> String {
+    format!(
+        "{what} in the state database is damaged; restore it from a backup, or start over with `--from-start`"
+    )
+}
+
+/// A value as MessagePack.
+pub(super) fn pack(value: &impl Serialize) -> Result<Vec<u8>> {
+    rmp_serde::to_vec(value)
+        .map_err(|error| Error::bug("a row can't be written as MessagePack").with_source(error))
+}
+
+/// Reads a value under `key`; `None` when it is damaged.
+fn unpack<T: DeserializeOwned>(key: &[&[u8]], sealed: &[u8]) -> Option<T> {
+    rmp_serde::from_slice(unseal(key, sealed)?).ok()
+}
+
+/// The pipeline's head, if it was ever claimed.
+pub(super) fn head(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    pipeline: &str,
+) -> Result<Option<Head>, Failure> {
+    let Some(row) = table.get(pipeline)? else { return Ok(None) };
+    match unpack(&[pipeline.as_bytes()], row.value()) {
+        Some(head) => Ok(Some(head)),
+        None => Err(Error::state(damaged_head(pipeline)).into()),
+    }
+}
+
+/// What is said of a damaged or missing head.
+pub(super) fn damaged_head(pipeline: &str) -> String {
+    damaged(&format!("the row of pipeline `{pipeline}`"))
+}
+
+/// Refuses what an older claim asks for.
+pub(super) fn fence(head: &Head, generation: Generation) -> Result<()> {
+    if generation == head.generation {
+        return Ok(());
+    }
+    Err(Error::fenced(format!("generation {generation} was replaced by {}", head.generation)))
+}
+
+/// The epochs of the pipeline's checkpoints, oldest first.
+pub(super) fn epochs(
+    table: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
+    pipeline: &str,
+) -> Result<Vec<u64>, StorageError> {
+    table.range((pipeline, 0)..=(pipeline, u64::MAX))?.map(|row| Ok(row?.0.value().1)).collect()
+}
+
+/// A checkpoint; `None` when its row is damaged or gone.
+///
+/// # Errors
+/// `State` when it is whole and yet can't be read: a newer program wrote it.
+pub(super) fn checkpoint(
+    table: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
+    pipeline: &str,
+    epoch: u64,
+) -> Result<Option<Checkpoint>, Failure> {
+    let row = table.get((pipeline, epoch))?;
+    match row.as_ref().and_then(|row| open_checkpoint(pipeline, epoch, row.value())) {
+        Some((_, checkpoint)) => Ok(Some(Checkpoint::from_bytes(checkpoint)?)),
+        None => Ok(None),
+    }
+}
+
+/// The digests that were saved with a checkpoint; `None` when its row is damaged or gone.
+pub(super) fn digests(
+    table: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
+    pipeline: &str,
+    epoch: u64,
+) -> Result<Option<Digests>, StorageError> {
+    let row = table.get((pipeline, epoch))?;
+    let digests = row.as_ref().and_then(|row| open_checkpoint(pipeline, epoch, row.value()));
+    Ok(digests.and_then(|(digests, _)| rmp_serde::from_slice(digests).ok()))
+}
+
+/// The row of a checkpoint whose own bytes are `checkpoint`.
+pub(super) fn seal_checkpoint(pipeline: &str, epoch: u64, digests: &[u8], checkpoint: &[u8]) -> Vec<u8> {
+    // The digests of as many stages as a pipeline has are far below 4 GiB.
+    let length = u32::try_from(digests.len()).unwrap_or(u32::MAX).to_be_bytes();
+    seal(&[pipeline.as_bytes(), &epoch.to_be_bytes()], &[&length, digests, checkpoint].concat())
+}
+
+/// The digests and the checkpoint in a row.
+pub(super) fn open_checkpoint<'a>(
+    pipeline: &str,
+    epoch: u64,
+    sealed: &'a [u8],
+) -> Option<(&'a [u8], &'a [u8])> {
+    let value = unseal(&[pipeline.as_bytes(), &epoch.to_be_bytes()], sealed)?;
+    let (length, rest) = value.split_first_chunk()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
+}
+
+/// The positions of the oldest readable checkpoint among `epochs`: nothing falls back behind it.
+pub(super) fn oldest_positions(
+    table: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
+    pipeline: &str,
+    epochs: &[u64],
+) -> Result<BTreeMap<Name, Position>, Failure> {
+    for epoch in epochs {
+        if let Some(checkpoint) = checkpoint(table, pipeline, *epoch)? {
+            return Ok(checkpoint.positions);
+        }
+    }
+    Ok(Default::default())
+}
+
+/// The key of a state row, for its seal.
+pub(super) fn state_key<'a>(
+    pipeline: &'a str,
+    stage: &'a str,
+    key: &'a [u8],
+    epoch: &'a [u8; 8],
+) -> [&'a [u8]; 4] {
+    [pipeline.as_bytes(), stage.as_bytes(), key, epoch]
+}
+
+/// First byte of a state row's value: the key is not there.
+pub(super) const GONE: u8 = 0;
+/// First byte of a state row's value: the key is there, its bytes follow.
+pub(super) const THERE: u8 = 1;
+
+/// The newest version of each key of `stage` that is not above `epoch` and there, through `take`; their digest.
+pub(super) fn state(
+    table: &impl ReadableTable<StateKey, &'static [u8]>,
+    pipeline: &str,
+    stage: &str,
+    epoch: u64,
+    mut take: impl FnMut(&[u8], &[u8]),
+) -> Result<Digest, Failure> {
+    let mut digest = Digest::default();
+    // Of the key at hand: the sealed value of its newest version so far.
+    let mut newest: Option<(Vec<u8>, u64, Vec<u8>)> = None;
+    let mut give = |newest: Option<(Vec<u8>, u64, Vec<u8>)>| -> Result<(), Failure> {
+        let Some((key, epoch, sealed)) = newest else { return Ok(()) };
+        match unseal(&state_key(pipeline, stage, &key, &epoch.to_be_bytes()), &sealed) {
+            Some([THERE, value @ ..]) => {
+                digest.add(&sealed);
+                take(&key, value);
+            }
+            Some([GONE]) => {}
+            _ => return Err(damaged_state(stage).into()),
+        }
+        Ok(())
+    };
+    for row in table.range((pipeline, stage, &[][..], 0)..)? {
+        let (row_key, value) = row?;
+        let (row_pipeline, row_stage, key, row_epoch) = row_key.value();
+        if (row_pipeline, row_stage) != (pipeline, stage) {
+            break;
+        }
+        if row_epoch > epoch {
+            continue;
+        }
+        match &mut newest {
+            Some((newest_key, newest_epoch, newest_value)) if newest_key == key => {
+                *newest_epoch = row_epoch;
+                newest_value.clear();
+                newest_value.extend_from_slice(value.value());
+            }
+            _ => give(newest.replace((key.to_vec(), row_epoch, value.value().to_vec())))?,
+        }
+    }
+    give(newest)?;
+    Ok(digest)
+}
+
+/// What is said when a transform's state can't be trusted.
+pub(super) fn damaged_state(stage: &str) -> Error {
+    Error::state(damaged("its state")).at(stage)
+}
+
+/// The first `limit` dead letters of the pipeline. A damaged one is reported in the log and passed over: it must
+/// not hide the others.
+pub(super) fn dead_letters(
+    table: &impl ReadableTable<LetterKey, &'static [u8]>,
+    pipeline: &str,
+    limit: usize,
+) -> Result<Vec<DeadLetter>, StorageError> {
+    let mut letters = Vec::new();
+    for row in table.range((pipeline, 0, 0)..=(pipeline, u64::MAX, u64::MAX))?.take(limit) {
+        let (key, value) = row?;
+        let (_, epoch, number) = key.value();
+        match unpack(&letter_key(pipeline, &epoch.to_be_bytes(), &number.to_be_bytes()), value.value()) {
+            Some(letter) => letters.push(letter),
+            None => tracing::error!(pipeline, epoch, number, "a dead letter is damaged and can't be shown"),
+        }
+    }
+    Ok(letters)
+}
+
+/// The key of a dead letter, for its seal.
+pub(super) fn letter_key<'a>(pipeline: &'a str, epoch: &'a [u8; 8], number: &'a [u8; 8]) -> [&'a [u8]; 3] {
+    [pipeline.as_bytes(), epoch, number]
+}
+
+/// A pipeline's definition, if it was applied.
+pub(super) fn definition(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    pipeline: &str,
+) -> Result<Option<DefinitionRow>, Failure> {
+    let Some(row) = table.get(pipeline)? else { return Ok(None) };
+    match unpack(&[pipeline.as_bytes()], row.value()) {
+        Some(definition) => Ok(Some(definition)),
+        None => Err(Error::state(damaged_definition(pipeline)).into()),
+    }
+}
+
+/// All definitions, by name; a damaged one is an error in its place, so that it does not keep the others from
+/// being started.
+pub(super) fn definitions(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Vec<Result<Definition>>, StorageError> {
+    let mut definitions = Vec::new();
+    for row in table.iter()? {
+        let (key, value) = row?;
+        let name = key.value();
+        let row: Option<DefinitionRow> = unpack(&[name.as_bytes()], value.value());
+        definitions.push(match row {
+            Some(row) => Ok(row.named(name)),
+            None => Err(Error::state(damaged_definition(name))),
+        });
+    }
+    Ok(definitions)
+}
+
+fn damaged_definition(pipeline: &str) -> String {
+    format!("the definition of pipeline `{pipeline}` in the state database is damaged; apply it again")
+}
+
+/// The list in a row of `superseded`, in redb's own form.
+pub(super) fn encode_versions(versions: &Vec<Version<'_>>) -> Vec<u8> {
+    <Vec<Version<'_>> as Value>::as_bytes(versions)
+}
+
+/// Reads [`encode_versions`] back; the bytes come out of a seal.
+pub(super) fn decode_versions(bytes: &[u8]) -> Vec<Version<'_>> {
+    <Vec<Version<'_>> as Value>::from_bytes(bytes)
+}

@@ -1,0 +1,285 @@
+//! [`RedbStore`]: the checkpoint store of a state directory.
+
+use std::{path::Path, sync::Arc};
+
+use afferent_core::{
+    CheckpointStore, DeadLetter, Epoch, Error, Generation, Name, Result, StateRows, StoreId,
+    blocking::Blocking,
+    checkpoint::{Fallback, Loaded, Save, Saved},
+    clock::Clock,
+    disk::Disk,
+    io_error,
+    random::Random,
+};
+use async_trait::async_trait;
+use redb::ReadTransaction;
+
+use super::{
+    Definition, Desired,
+    file::DatabaseFile,
+    group::Writer,
+    reserve::Reserve,
+    rows::{self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, DefinitionRow, Failure, PIPELINES, STATES},
+};
+use crate::DefinitionSource;
+
+/// The database's name in the state directory.
+pub const DATABASE: &str = "state.redb";
+/// The name of the reserve of disk space.
+const RESERVE: &str = "reserve";
+/// Databases that may have been set aside: after that many an operator is needed.
+const MAX_SET_ASIDE: u32 = 1000;
+
+/// Checkpoints, dead letters, definitions and desired states in a state directory. See the
+/// [module](crate::state) for what is promised.
+#[derive(Debug)]
+pub struct RedbStore {
+    id: StoreId,
+    clock: Arc<dyn Clock>,
+    file: Arc<DatabaseFile>,
+    writer: Arc<Writer>,
+    blocking: Blocking,
+}
+
+impl RedbStore {
+    /// Opens the store of `directory`, which exists and which no other process uses, or creates it.
+    ///
+    /// # Errors
+    /// `State` when the database is damaged or of a newer version, `CantCreate` when it can't be created,
+    /// `Transient` when the disk fails or is full.
+    pub async fn open(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        mut random: Random,
+        directory: &Path,
+    ) -> Result<RedbStore> {
+        let id = StoreId(random.u128().to_be_bytes());
+        let (path, reserve) = (directory.join(DATABASE), directory.join(RESERVE));
+        let blocking = Blocking::new();
+        let opening = blocking.spawn(move || {
+            let reserve = Reserve::new(disk.clone(), reserve);
+            DatabaseFile::open(disk, path, id).map(|(file, id)| (file, id, reserve))
+        });
+        let (file, id, reserve) = opening.await??;
+        let file = Arc::new(file);
+        let writer = Arc::new(Writer::new(file.clone(), reserve));
+        Ok(RedbStore { id, clock, file, writer, blocking })
+    }
+
+    /// Moves the database of `directory` aside, to `state.redb.damaged-N`, so that the next opening begins anew.
+    /// Nothing is deleted. What it was moved to comes back; `None` when there is none. Blocks.
+    pub fn set_aside(disk: &dyn Disk, directory: &Path) -> Result<Option<std::path::PathBuf>> {
+        let path = directory.join(DATABASE);
+        let io = |error| io_error("set aside", &path, error);
+        if disk.info(&path).map_err(io)?.is_none() {
+            return Ok(None);
+        }
+        for number in 1..=MAX_SET_ASIDE {
+            let aside = directory.join(format!("{DATABASE}.damaged-{number}"));
+            if disk.info(&aside).map_err(io)?.is_none() {
+                disk.rename(&path, &aside).and_then(|()| disk.sync_dir(directory)).map_err(io)?;
+                return Ok(Some(aside));
+            }
+        }
+        Err(Error::state(format!(
+            "{} holds {MAX_SET_ASIDE} damaged databases; move them elsewhere and look at the disk",
+            directory.display()
+        )))
+    }
+
+    /// How many transactions were committed since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.file.commits()
+    }
+
+    /// Stores a pipeline's definition and what it should be doing.
+    pub async fn define(
+        &self,
+        pipeline: &Name,
+        source: Option<DefinitionSource>,
+        desired: Desired,
+    ) -> Result<()> {
+        let (pipeline, row) = (pipeline.clone(), DefinitionRow::new(source, desired));
+        self.writer.write(&self.blocking, move |tables| tables.define(&pipeline, &row)).await
+    }
+
+    /// Stores what a pipeline should be doing, if it has a definition; whether it has one.
+    pub async fn set_desired(&self, pipeline: &Name, desired: Desired) -> Result<bool> {
+        let pipeline = pipeline.clone();
+        self.writer.write(&self.blocking, move |tables| tables.set_desired(&pipeline, desired)).await
+    }
+
+    /// Removes a pipeline's definition; its checkpoints stay.
+    pub async fn undefine(&self, pipeline: &Name) -> Result<()> {
+        let pipeline = pipeline.clone();
+        self.writer.write(&self.blocking, move |tables| tables.undefine(&pipeline)).await
+    }
+
+    /// A pipeline's definition.
+    pub async fn definition(&self, pipeline: &Name) -> Result<Option<Definition>> {
+        let pipeline = pipeline.clone();
+        self.read(move |transaction| {
+            let row = rows::definition(&transaction.open_table(DEFINITIONS)?, &pipeline)?;
+            Ok(row.map(|row| row.named(&pipeline)))
+        })
+        .await
+    }
+
+    /// All definitions, by name; a damaged one is an error in its place.
+    pub async fn definitions(&self) -> Result<Vec<Result<Definition>>> {
+        self.read(|transaction| Ok(rows::definitions(&transaction.open_table(DEFINITIONS)?)?)).await
+    }
+
+    /// Completes what is queued and closes the database. Dropping the store closes it, too, but blocks meanwhile.
+    pub async fn close(self) -> Result<()> {
+        self.blocking.idle().await;
+        let file = self.file.clone();
+        self.blocking.spawn(move || file.close()).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        let file = self.file.clone();
+        self.blocking.spawn(move || file.read(work)).await?
+    }
+}
+
+impl Drop for RedbStore {
+    /// Whoever opens the directory next must not find a job of this store still at work.
+    fn drop(&mut self) {
+        self.file.close();
+    }
+}
+
+#[async_trait]
+impl CheckpointStore for RedbStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    async fn claim(&self, pipeline: &Name) -> Result<Generation> {
+        let (pipeline, now) = (pipeline.clone(), self.clock.now());
+        self.writer.write(&self.blocking, move |tables| tables.claim(&pipeline, now)).await
+    }
+
+    async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {
+        let name = pipeline.clone();
+        let found = self
+            .read(move |transaction| {
+                let Some(head) = rows::head(&transaction.open_table(PIPELINES)?, &name)? else {
+                    return Ok(Found::Nothing);
+                };
+                rows::fence(&head, generation)?;
+                let checkpoints = transaction.open_table(CHECKPOINTS)?;
+                let epochs = rows::epochs(&checkpoints, &name)?;
+                let Some(newest) = head.epoch.max(epochs.last().copied().map(Epoch)) else {
+                    return Ok(Found::Nothing);
+                };
+                let Some(checkpoint) = rows::checkpoint(&checkpoints, &name, newest.0)? else {
+                    return Ok(Found::Damage);
+                };
+                let oldest = rows::oldest_positions(&checkpoints, &name, &epochs)?;
+                let fallback = head.fallback.map(|(lost, reason)| Fallback { lost, reason });
+                Ok(Found::Whole(Box::new(Loaded { checkpoint, oldest, fallback })))
+            })
+            .await?;
+        match found {
+            Found::Nothing => Ok(None),
+            Found::Whole(loaded) => Ok(Some(*loaded)),
+            Found::Damage => {
+                let pipeline = pipeline.clone();
+                let work =
+                    move |tables: &mut super::tables::Tables<'_>| tables.fall_back(&pipeline, generation);
+                self.writer.write(&self.blocking, work).await.map(Some)
+            }
+        }
+    }
+
+    async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {
+        let (pipeline, stage) = (pipeline.clone(), stage.clone());
+        let packed = self
+            .read(move |transaction| {
+                let mut packed = PackedRows::default();
+                let states = transaction.open_table(STATES)?;
+                let take = |key: &[u8], value: &[u8]| packed.push(key, value);
+                let digest = rows::state(&states, &pipeline, &stage, epoch.0, take)?;
+                let saved = rows::digests(&transaction.open_table(CHECKPOINTS)?, &pipeline, epoch.0)?;
+                if saved.is_some_and(|saved| saved.get(&stage).copied().unwrap_or_default() != digest) {
+                    return Err(rows::damaged_state(&stage).into());
+                }
+                Ok(packed)
+            })
+            .await?;
+        Ok(Box::new(packed))
+    }
+
+    async fn save(&self, save: Save) -> Result<Saved> {
+        self.writer.write(&self.blocking, move |tables| tables.save(&save)).await
+    }
+
+    async fn forget(&self, pipeline: &Name) -> Result<()> {
+        let (pipeline, now) = (pipeline.clone(), self.clock.now());
+        self.writer.write(&self.blocking, move |tables| tables.forget(&pipeline, now)).await
+    }
+
+    async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64> {
+        let pipeline = pipeline.clone();
+        self.read(move |transaction| {
+            let head = rows::head(&transaction.open_table(PIPELINES)?, &pipeline)?;
+            Ok(head.map_or(0, |head| head.dead_letters))
+        })
+        .await
+    }
+
+    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
+        let pipeline = pipeline.clone();
+        self.read(move |transaction| {
+            Ok(rows::dead_letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline, limit)?)
+        })
+        .await
+    }
+}
+
+/// What `load` finds.
+enum Found {
+    Nothing,
+    Whole(Box<Loaded>),
+    /// The newest checkpoint is damaged or gone.
+    Damage,
+}
+
+/// Rows of state in one buffer, read by a blocking job and taken apart where they are needed: no transaction stays
+/// open meanwhile, and a million small rows are not two million allocations.
+#[derive(Debug, Default)]
+struct PackedRows {
+    /// Length and bytes of a key, then of its value, and so on.
+    bytes: Vec<u8>,
+    next: usize,
+}
+
+impl PackedRows {
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        for part in [key, value] {
+            self.bytes.extend((part.len() as u64).to_ne_bytes());
+            self.bytes.extend(part);
+        }
+    }
+
+    fn part(&mut self) -> Option<Vec<u8>> {
+        let (len, rest) = self.bytes.get(self.next..)?.split_first_chunk()?;
+        let len = usize::try_from(u64::from_ne_bytes(*len)).ok()?;
+        let part = rest.get(..len)?.to_vec();
+        self.next += size_of::<u64>() + len;
+        Some(part)
+    }
+}
+
+impl Iterator for PackedRows {
+    type Item = Result<(Vec<u8>, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(Ok((self.part()?, self.part()?)))
+    }
+}

@@ -1,0 +1,230 @@
+//! Tests of damage: flipped bits, newer versions, lost rows.
+
+use afferent_core::{Epoch, ErrorKind, Generation};
+
+use super::*;
+
+/// Damages the newest `count` of the checkpoints 0 to 9 of pipeline `a`.
+async fn damaged(count: u64) -> SimDisk {
+    let disk = sim_disk(1);
+    let store = open_sim(&disk).await;
+    save_epochs(&store, "a", 0..10).await;
+    save_epochs(&store, "b", 0..10).await;
+    store.close().await.unwrap();
+    for epoch in 10 - count..10 {
+        damage(&disk, rows::CHECKPOINTS, ("a", epoch), |value| value[30] ^= 4);
+    }
+    disk
+}
+
+/// Scenario: the newest one or two checkpoints are damaged; the process crashes right after it fell back. Guarantees:
+/// G1, G4, G5: the one before is loaded, with its state; later dead letters are gone; the fallback is reported until
+/// a checkpoint was saved after it.
+#[tokio::test]
+async fn damaged_checkpoints_fall_back_loudly() {
+    for count in 1..3 {
+        let disk = damaged(count).await;
+        if count == 2 {
+            // A row that is gone is damage, too.
+            remove(&disk, rows::CHECKPOINTS, ("a", 9));
+        }
+        let good = 9 - count;
+        for _ in 0..2 {
+            let store = open_sim(&disk).await;
+            let loaded = resume(&store, "a").await.unwrap().unwrap();
+            assert_eq!(loaded.checkpoint, store_contract::checkpoint("a", good));
+            assert_eq!(loaded.oldest, store_contract::checkpoint("a", 7).positions);
+            assert_eq!(loaded.fallback.unwrap().lost, Epoch(9));
+            let rows = store_contract::rows(&store, "a", 100).await.unwrap();
+            assert_eq!(rows, [(b"key".to_vec(), good.to_be_bytes().to_vec())]);
+            assert_eq!(store.count_dead_letters(&Name::from("a")).await.unwrap(), good + 1);
+            let letters = store.dead_letters(&Name::from("a"), 100).await.unwrap();
+            assert_eq!(letters.last().unwrap().epoch, Epoch(good));
+            assert_eq!(letters.len() as u64, good + 1);
+            let other = resume(&store, "b").await.unwrap().unwrap();
+            assert_eq!((other.checkpoint.epoch, other.fallback), (Epoch(9), None));
+        }
+        let store = open_sim(&disk).await;
+        save_epochs(&store, "a", good + 1..15).await;
+        let loaded = resume(&store, "a").await.unwrap().unwrap();
+        assert_eq!((loaded.checkpoint.epoch, loaded.fallback), (Epoch(14), None));
+        assert_eq!(store_contract::rows(&store, "a", 14).await.unwrap().len(), 1);
+    }
+}
+
+/// Scenario: every kept checkpoint is damaged. Guarantees: an error of kind `State` that says what to do; forgetting
+/// helps, and keeps the generation.
+#[tokio::test]
+async fn nothing_readable_is_an_error() {
+    let disk = damaged(3).await;
+    let store = open_sim(&disk).await;
+    for _ in 0..2 {
+        let error = resume(&store, "a").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State);
+        assert!(error.message().contains("--from-start"), "{error}");
+    }
+    store.forget(&Name::from("a")).await.unwrap();
+    assert!(resume(&store, "a").await.unwrap().is_none());
+    assert!(store.claim(&Name::from("a")).await.unwrap() > Generation(3));
+}
+
+/// Scenario: a state row (or it is lost), a dead letter, a list of superseded versions, a definition and a pipeline's row are damaged.
+/// Guarantees: G4, G5, G10: no garbage is given out; what can go on does, and a lost generation is passed by far.
+#[tokio::test]
+async fn damaged_rows_are_never_given_out() {
+    let disk = sim_disk(1);
+    let store = open_sim(&disk).await;
+    let name = Name::from("a");
+    save_epochs(&store, "a", 0..10).await;
+    store.define(&name, None, Desired::Running).await.unwrap();
+    store.define(&Name::from("b"), None, Desired::Running).await.unwrap();
+    store.close().await.unwrap();
+    damage(&disk, rows::DEAD_LETTERS, ("a", 3, 0), |value| value[9] ^= 1);
+    damage(&disk, rows::SUPERSEDED, ("a", 8), |value| value[5] ^= 1);
+    damage(&disk, rows::DEFINITIONS, "a", |value| value[0] ^= 1);
+    damage(&disk, rows::PIPELINES, "a", |value| value.truncate(3));
+
+    let store = open_sim(&disk).await;
+    let letters = store.dead_letters(&name, 100).await.unwrap();
+    assert_eq!(letters.iter().map(|letter| letter.epoch.0).collect::<Vec<_>>(), [0, 1, 2, 4, 5, 6, 7, 8, 9]);
+    let definitions = store.definitions().await.unwrap();
+    assert_eq!(definitions[0].as_ref().unwrap_err().kind(), ErrorKind::State);
+    assert_eq!(definitions[1].as_ref().unwrap().name.as_str(), "b");
+    let refused = store.save(store_contract::save("a", Generation(1), 10, Snapshot::Unchanged)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::State);
+    assert!(store.claim(&name).await.unwrap() > Generation(1 << 30));
+    save_epochs(&store, "a", 10..20).await;
+    assert_eq!(store_contract::rows(&store, "a", 19).await.unwrap().len(), 1);
+    store.close().await.unwrap();
+
+    remove(&disk, rows::STATES, ("a", "stage", b"key", 17));
+    damage(&disk, rows::STATES, ("a", "stage", b"key", 18), |value| value[6] ^= 1);
+    let store = open_sim(&disk).await;
+    assert_eq!(store_contract::rows(&store, "a", 19).await.unwrap().len(), 1, "another version is damaged");
+    for lost in [17, 18] {
+        let error = store_contract::rows(&store, "a", lost).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State);
+    }
+    store.close().await.unwrap();
+
+    damage(&disk, rows::CHECKPOINTS, ("a", 19), |value| value[6] ^= 1);
+    let store = open_sim(&disk).await;
+    let generation = store.claim(&name).await.unwrap();
+    let refused = store.save(store_contract::save("a", generation, 20, Snapshot::Unchanged)).await;
+    assert!(refused.unwrap_err().kind().is_retryable(), "the next try loads, and falls back");
+}
+
+/// Scenario: a checkpoint, and then the whole database, was written by a newer version. Guarantees: refused with kind
+/// `State` and what to do; nothing is taken for damage and removed.
+#[tokio::test]
+async fn newer_versions_are_refused() {
+    let disk = sim_disk(1);
+    let store = open_sim(&disk).await;
+    save_epochs(&store, "a", 0..3).await;
+    store.close().await.unwrap();
+    damage(&disk, rows::CHECKPOINTS, ("a", 2), |value| {
+        // The digests, and the checkpoint's own version after them.
+        let (digests, checkpoint) = rows::open_checkpoint("a", 2, value).unwrap();
+        let newer = [&99u16.to_be_bytes(), &checkpoint[2..]].concat();
+        *value = rows::seal_checkpoint("a", 2, digests, &newer);
+    });
+    let store = open_sim(&disk).await;
+    for _ in 0..2 {
+        let error = resume(&store, "a").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State);
+        assert!(error.message().contains("version 99"), "{error}");
+    }
+    store.close().await.unwrap();
+    damage(&disk, rows::META, "schema", |value| {
+        *value = seal::seal(&[b"schema"], &(rows::SCHEMA + 1).to_be_bytes());
+    });
+    let error = open(disk.shared(), Path::new(DIRECTORY), 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::State);
+    assert!(error.message().contains("newer version"), "{error}");
+}
+
+/// Scenario: one bit to 64 anywhere in the file are flipped while it is closed. Guarantees: G4, G5: each pipeline gives a
+/// checkpoint that was saved, with its state, or an error of kind `State`; there is never a panic or garbage.
+#[tokio::test]
+async fn flipped_bits_never_give_garbage() {
+    let disk = sim_disk(1);
+    let store = open_sim(&disk).await;
+    save_epochs(&store, "a", 0..10).await;
+    save_epochs(&store, "b", 0..10).await;
+    store.close().await.unwrap();
+    let path = Path::new(DIRECTORY).join(DATABASE);
+    let file = disk.open(&path, afferent_core::disk::OpenMode::Read).unwrap();
+    let mut bytes = vec![0; file.info().unwrap().len as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    // Most of a small database is zeros that nobody reads.
+    let written: Vec<u64> =
+        (0..).zip(&bytes).filter(|(_, byte)| **byte != 0).map(|(offset, _)| offset).collect();
+    let (mut fell_back, mut refused) = (0, 0);
+    for seed in 0..400 {
+        let mut random = Random::from_seed(seed);
+        let disk = disk.power_loss(seed);
+        for _ in 0..=random.below(64) {
+            let byte = written[random.below(written.len() as u64) as usize];
+            disk.flip(&path, byte * 8 + random.below(8)).unwrap();
+        }
+        let store = match open(disk.shared(), Path::new(DIRECTORY), 1).await {
+            Ok(store) => store,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::State, "seed {seed}: {error}");
+                refused += 1;
+                continue;
+            }
+        };
+        for name in ["a", "b"] {
+            let loaded = match resume(&store, name).await {
+                Ok(Some(loaded)) => loaded,
+                Ok(None) => panic!("seed {seed}: the checkpoints of {name} are gone"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::State, "seed {seed}: {error}");
+                    refused += 1;
+                    continue;
+                }
+            };
+            let epoch = loaded.checkpoint.epoch.0;
+            fell_back += u32::from(loaded.fallback.is_some());
+            assert!((7..10).contains(&epoch), "seed {seed}, {name}: epoch {epoch}");
+            assert_eq!(loaded.checkpoint, store_contract::checkpoint(name, epoch), "seed {seed}");
+            match store_contract::rows(&store, name, epoch).await {
+                Ok(rows) => {
+                    assert_eq!(rows, [(b"key".to_vec(), epoch.to_be_bytes().to_vec())], "seed {seed}")
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::State, "seed {seed}: {error}"),
+            }
+            let letters = store.dead_letters(&Name::from(name), 100).await;
+            for letter in letters.into_iter().flatten() {
+                assert_eq!(letter, store_contract::dead_letter(letter.epoch.0, "bad"), "seed {seed}");
+            }
+        }
+    }
+    println!("{fell_back} fell back, {refused} refused");
+    assert!(refused > 0, "no flip hit anything");
+}
+
+/// Scenario: the database is damaged, cut to nothing, and set aside. Guarantees: G5: an error that says what to do
+/// instead of a silent new beginning; nothing is deleted.
+#[tokio::test]
+async fn a_damaged_database_is_set_aside_on_request_only() {
+    let disk = sim_disk(1);
+    save_epochs(&open_sim(&disk).await, "a", 0..3).await;
+    let (directory, path) = (Path::new(DIRECTORY), Path::new(DIRECTORY).join(DATABASE));
+    let file = disk.open(&path, afferent_core::disk::OpenMode::Write).unwrap();
+    for len in [1000, 0] {
+        file.set_len(len).unwrap();
+        let error = open(disk.shared(), directory, 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State);
+        assert!(error.message().contains("--from-start"), "{error}");
+    }
+    let aside = RedbStore::set_aside(&disk, directory).unwrap().unwrap();
+    assert_eq!(aside, directory.join("state.redb.damaged-1"));
+    assert_eq!(RedbStore::set_aside(&disk, directory).unwrap(), None);
+    let store = open_sim(&disk).await;
+    assert!(resume(&store, "a").await.unwrap().is_none());
+    drop(store);
+    assert_eq!(RedbStore::set_aside(&disk, directory).unwrap(), Some(directory.join("state.redb.damaged-2")));
+    assert!(disk.info(&aside).unwrap().is_some());
+}
