@@ -88,6 +88,6 @@ pub(crate) fn epoch(pipeline: &Name, seconds: f64) {
 }
 
 /// Counts a start after an error.
-pub(crate) fn restart(pipeline: &Name) {
+pub fn restart(pipeline: &Name) {
     counter!(RESTARTS, "pipeline" => pipeline.to_string()).increment(1);
 }

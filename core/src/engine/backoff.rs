@@ -11,14 +11,14 @@ const LONGEST: Duration = Duration::from_secs(8);
 
 /// How long to wait before the next try.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The wait after one more failure: between 0 and 0.1 s, 0.2 s, 0.4 s, … 8 s; or what the other side asked
     /// for, if that is longer.
-    pub(crate) fn next(&mut self, kind: ErrorKind, random: &mut Random) -> Duration {
+    pub fn next(&mut self, kind: ErrorKind, random: &mut Random) -> Duration {
         let ceiling = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let wait = random.jitter(ceiling);
@@ -29,7 +29,7 @@ impl Backoff {
     }
 
     /// It worked.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }

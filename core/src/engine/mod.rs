@@ -60,11 +60,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::{
-    backoff::Backoff,
     control::{Abort, Control},
     life::Life,
 };
 pub use self::{
+    backoff::Backoff,
     crash::{CRASH_POINTS, CRASHED},
     stages::{BoxStages, NamedSink, Stages, When},
 };
