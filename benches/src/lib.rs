@@ -92,13 +92,15 @@ pub const TYPES: [(&str, &str); 6] = [
 pub fn write_ndjson(path: &Path, records: u64) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
     // Any fixed mixing will do: ids must be spread, and the same in every run.
-    let mix = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mix =
+        |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     for number in 0..records {
         let (kind, unit) = TYPES[(number % 6) as usize];
         let id = Uuid::from_u64_pair(mix(number), mix(number + records));
         let value = (mix(number * 3) >> 11) as f64 / (1_u64 << 53) as f64 * 200.0;
         let mut start = Vec::new();
-        Timestamp::from_micros_clamped(1_735_689_600_000_000 + number as i64 * 1_000_000).write_rfc3339(&mut start);
+        Timestamp::from_micros_clamped(1_735_689_600_000_000 + number as i64 * 1_000_000)
+            .write_rfc3339(&mut start);
         let start = String::from_utf8_lossy(&start);
         writeln!(
             out,

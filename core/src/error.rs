@@ -157,6 +157,7 @@ pub fn io_error(what: &str, path: &std::path::Path, error: std::io::Error) -> Er
         | Io::NotFound
         | Io::NotADirectory
         | Io::IsADirectory
+        | Io::AlreadyExists
         | Io::ReadOnlyFilesystem
         | Io::InvalidInput => ErrorKind::CantCreate,
         Io::InvalidData => ErrorKind::State,

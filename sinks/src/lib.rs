@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Sink stages: where records go.
+//!
+//! | module | what it writes | after a crash |
+//! |---|---|---|
+//! | [`file`] | NDJSON or CSV, in one file or in rolled ones | exactly once, by its token |
+//! | [`sqlite`] | rows of a SQLite database (feature `sqlite`) | exactly once, by identity |
+//! | [`stdout`] | a table for people, or NDJSON | at least once |
+//! | [`blackhole`] | nothing; it counts | – |
+//!
+//! A store is a folder here with its own `Config`. Sinks that upload come with an `upload` module (outbox and
+//! driver) that they share.
+
+pub mod blackhole;
+pub mod file;
+mod jobs;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod stdout;
+
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::Sqlite;
+pub use self::{blackhole::Blackhole, file::FileSink, stdout::Stdout};

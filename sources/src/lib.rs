@@ -2,3 +2,4 @@
 
 #[cfg(feature = "export")]
 pub mod export;
+pub mod healthkit;

@@ -74,7 +74,8 @@ impl Disk for OsDisk {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).count();
+        let missing =
+            path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).count();
         builder.create(path)?;
         path.ancestors().take(missing).try_for_each(|made| self.sync_dir(directory_of(made)))
     }

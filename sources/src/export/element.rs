@@ -112,8 +112,8 @@ pub(super) type Reason = Cow<'static, str>;
 /// What stands next under the root.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A whole element.
-    Element(Range<usize>),
+    /// A whole element, and the length of its first tag.
+    Element(Range<usize>, usize),
     /// Something that is no whole element, up to where the next one may begin, and why.
     Broken(Range<usize>, &'static str),
     /// The root ends.
@@ -154,7 +154,7 @@ pub(super) fn next_frame(bytes: &[u8], from: usize) -> Frame {
         if depth == 0 {
             return match too_deep {
                 true => Frame::Broken(start..tag.end, "elements are nested more than 16 deep"),
-                false => Frame::Element(start..tag.end),
+                false => Frame::Element(start..tag.end, first.end - start),
             };
         }
         tag = match next_tag(bytes, tag.end) {
@@ -293,6 +293,18 @@ pub(super) struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// The element that `text` is, as [`next_frame`] found it, with the length of its first tag.
+    pub(super) fn whole(text: &'a str, tag_len: usize) -> Option<Element<'a>> {
+        let tag = text.get(..tag_len)?;
+        let (tag, inner) = if tag_len == text.len() {
+            (tag.strip_suffix("/>")?, "")
+        } else {
+            (tag.strip_suffix('>')?, text.get(tag_len..text.rfind('<')?)?)
+        };
+        let tag = tag.strip_prefix('<')?;
+        Some(Element { tag, name_len: name_len(tag.as_bytes()), inner })
+    }
+
     /// The first element in `text`, and where it ends.
     pub(super) fn first(text: &'a str) -> Option<(Element<'a>, usize)> {
         let bytes = text.as_bytes();

@@ -182,9 +182,9 @@ impl<R: Read> Reader<R> {
         let mut at = 0;
         loop {
             match next_frame(self.window.bytes(), at) {
-                Frame::Element(range) => {
+                Frame::Element(range, tag_len) => {
                     at = range.end;
-                    self.read_element(range)?;
+                    self.read_element(range, tag_len)?;
                 }
                 Frame::Broken(range, reason) => {
                     at = range.end;
@@ -205,10 +205,10 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads the whole element at `range` in the window.
-    fn read_element(&mut self, range: Range<usize>) -> Result<(), Stop> {
+    /// Reads the whole element at `range` in the window, whose first tag is `tag_len` long.
+    fn read_element(&mut self, range: Range<usize>, tag_len: usize) -> Result<(), Stop> {
         let end = self.window.offset() + range.end as u64;
-        match self.converter.convert(&self.window.bytes()[range.clone()], &mut self.out.made) {
+        match self.converter.convert(&self.window.bytes()[range.clone()], tag_len, &mut self.out.made) {
             Ok(Made::Records) => self.out.push_made(range.len(), end),
             Ok(Made::Nothing) => self.out.pass(end),
             Ok(Made::Exported(date)) => {

@@ -144,22 +144,33 @@ impl Converter {
         }
     }
 
-    /// Converts the element that `bytes` are; its records go to the end of `out`.
+    /// Converts the element that `bytes` are, whose first tag is `tag_len` long; its records go to the end of `out`.
     ///
     /// # Errors
     /// Why it can't be read, without any value of it; what is in `out` then is to be dropped.
-    pub(in crate::export) fn convert(&mut self, bytes: &[u8], out: &mut Vec<Record>) -> Result<Made, Reason> {
+    pub(in crate::export) fn convert(
+        &mut self,
+        bytes: &[u8],
+        tag_len: usize,
+        out: &mut Vec<Record>,
+    ) -> Result<Made, Reason> {
         let mut clean = std::mem::take(&mut self.clean);
         let made = match std::str::from_utf8(without_controls(bytes, &mut clean)) {
-            Ok(text) => self.convert_text(text, out),
+            Ok(text) if text.len() == bytes.len() => self.convert_element(Element::whole(text, tag_len), out),
+            // Without its control characters the tag is shorter.
+            Ok(text) => self.convert_element(Element::first(text).map(|(element, _)| element), out),
             Err(_) => Err("the element is not valid UTF-8".into()),
         };
         self.clean = clean;
         made
     }
 
-    fn convert_text(&mut self, text: &str, out: &mut Vec<Record>) -> Result<Made, Reason> {
-        let (element, _) = Element::first(text).ok_or("the element is damaged")?;
+    fn convert_element(
+        &mut self,
+        element: Option<Element<'_>>,
+        out: &mut Vec<Record>,
+    ) -> Result<Made, Reason> {
+        let element = element.ok_or("the element is damaged")?;
         let record = match element.name() {
             "Record" => self.sample(&element)?,
             "Correlation" => self.correlation(&element)?,

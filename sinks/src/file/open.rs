@@ -1,0 +1,146 @@
+//! Opening: who may write, what lies after the token, and where to go on.
+
+use afferent_core::{
+    Error, Opened, Result, SinkCx, Timestamp,
+    disk::{Disk, OpenMode, directory_of},
+    io_error,
+};
+
+use super::{
+    Config,
+    guard::Guard,
+    names::Names,
+    token::{FileToken, TOKEN_VERSION},
+    writer::{Current, Writer},
+};
+
+/// The first file of a rolling sink.
+const FIRST_SEQUENCE: u64 = 1;
+
+/// Opens the sink as the table of the [module](super) says.
+pub(super) fn open(config: Config, cx: SinkCx) -> Result<(Writer, Opened)> {
+    let names = Names::of(&config.path)
+        .ok_or_else(|| Error::config(format!("`{}` is not the path of a file", config.path.display())))?;
+    let disk = &*cx.disk;
+    let directory = directory_of(names.path());
+    disk.create_dir_all(directory).map_err(|error| io_error("create the directory", directory, error))?;
+    let guard = Guard::take(disk, &names, cx.fence.clone())?;
+
+    let path = names.path().to_string_lossy().into_owned();
+    let token = match &cx.token {
+        Some(token) => Some(token.read::<FileToken>(TOKEN_VERSION)?).filter(|token| token.path == path),
+        None => None,
+    };
+    if let Some(token) = &token
+        && token.format != config.format
+    {
+        return Err(Error::config(format!(
+            "{path} was begun in another format; give the sink another path, or its old format"
+        )));
+    }
+    let rolled = config.roll.is_some();
+    let resumed = match &token {
+        Some(token) => roll_back(&cx, &names, token)?.filter(|_| rolled == (token.sequence > 0)),
+        None => None,
+    };
+    let (current, opened, created) = match resumed {
+        Some(current) => (current, Opened::Resumed, false),
+        None => {
+            // After a rolled file that is gone its successor is begun: its own name may come back.
+            let fewest = token.as_ref().map_or(FIRST_SEQUENCE, |token| token.sequence + 1);
+            let (current, created) = begin(disk, &names, rolled.then_some(fewest), cx.clock.now())?;
+            (current, Opened::Elsewhere, created)
+        }
+    };
+    let template = FileToken {
+        path,
+        format: config.format,
+        file: current.id,
+        sequence: current.sequence,
+        length: current.length,
+        begun: current.begun,
+    };
+    let writer = Writer {
+        guard,
+        names,
+        roll: config.roll,
+        template,
+        encoder: config.format.encoder(),
+        buffer: Vec::new(),
+        current,
+        rejects: Vec::new(),
+        created,
+        disk: cx.disk,
+        clock: cx.clock,
+    };
+    Ok((writer, opened))
+}
+
+/// Cuts the token's file back and removes later ones. `None`, with an alarm, when it is gone.
+fn roll_back(cx: &SinkCx, names: &Names, token: &FileToken) -> Result<Option<Current>> {
+    let disk = &*cx.disk;
+    if token.sequence > 0 {
+        remove_after(disk, names, token.sequence)?;
+    }
+    let path = names.file(token.sequence);
+    let found = disk.info(&path).map_err(|error| io_error("look at", &path, error))?;
+    let Some(found) = found.filter(|found| found.id == token.file) else {
+        let what = match (found, token.sequence) {
+            (None, _) => "it is gone; a new one is begun",
+            (Some(_), 0) => "another file stands in its place; records go on at its end",
+            (Some(_), _) => "another file stands in its place; the next one is begun",
+        };
+        cx.events.alarm(format!("{}: the last checkpoint ends in this file, but {what}", path.display()));
+        return Ok(None);
+    };
+    if found.len < token.length {
+        return Err(Error::state(format!(
+            "{} has {} bytes, but the last checkpoint counts {}: something else has cut it; put it back, or move it away and a new one is begun",
+            path.display(),
+            found.len,
+            token.length
+        )));
+    }
+    let file = disk.open(&path, OpenMode::Write).map_err(|error| io_error("open", &path, error))?;
+    if found.len > token.length {
+        file.set_len(token.length)
+            .and_then(|()| file.sync())
+            .map_err(|error| io_error("cut back", &path, error))?;
+    }
+    Current::of(file, path, token.sequence, token.begun).map(Some)
+}
+
+/// Removes the files after `sequence`, the last one first: a crash on the way leaves no gap.
+fn remove_after(disk: &dyn Disk, names: &Names, sequence: u64) -> Result<()> {
+    let mut later = sequences(disk, names)?;
+    later.retain(|found| *found > sequence);
+    later.sort_unstable();
+    for found in later.iter().rev() {
+        let path = names.file(*found);
+        disk.remove(&path).map_err(|error| io_error("remove", &path, error))?;
+    }
+    if !later.is_empty() {
+        let directory = directory_of(names.path());
+        disk.sync_dir(directory).map_err(|error| io_error("sync the directory", directory, error))?;
+    }
+    Ok(())
+}
+
+/// The file to begin in, at the end of what stands there, and whether it was created. A rolling sink begins in
+/// its newest file, but not before `fewest`.
+fn begin(disk: &dyn Disk, names: &Names, fewest: Option<u64>, now: Timestamp) -> Result<(Current, bool)> {
+    let sequence = match fewest {
+        Some(fewest) => sequences(disk, names)?.into_iter().fold(fewest, u64::max),
+        None => 0,
+    };
+    let path = names.file(sequence);
+    let existed = disk.info(&path).map_err(|error| io_error("look at", &path, error))?.is_some();
+    let file = disk.open(&path, OpenMode::Create).map_err(|error| io_error("open", &path, error))?;
+    Ok((Current::of(file, path, sequence, now)?, !existed))
+}
+
+fn sequences(disk: &dyn Disk, names: &Names) -> Result<Vec<u64>> {
+    let directory = directory_of(names.path());
+    let files = disk.list(directory).map_err(|error| io_error("list", directory, error))?;
+    Ok(files.iter().filter_map(|file| names.sequence(file)).collect())
+}
