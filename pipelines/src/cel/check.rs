@@ -1,6 +1,6 @@
 //! The type checker: from the syntax tree to an [`Expr`] whose types fit, or to all that is wrong with it.
 
-use afferent_core::{Kind, Name, Problem, RecordId, Timestamp, Unit};
+use afferent_core::{Kind, Name, Problem, RecordId, Timestamp, Unit, kind::UnknownKind};
 use cel::{
     IdedExpr,
     common::ast::{CallExpr, Expr as Node, LiteralValue, operators},
@@ -337,11 +337,8 @@ impl Checker<'_, '_> {
             Field::Type => match Kind::parse(text) {
                 Ok(kind) => Literal::Kind(kind),
                 Err(unknown) => {
-                    let help = unknown.suggestion.map_or_else(
-                        || unknown.reason.to_string(),
-                        |suggestion| format!("did you mean `{suggestion}`?"),
-                    );
-                    return self.problem(node, format!("unknown type `{}`", unknown.name), Some(help));
+                    self.problems.push(unknown_type(&unknown).span(self.tree.span(node)));
+                    return None;
                 }
             },
             Field::Unit => match Unit::parse(text) {
@@ -561,6 +558,23 @@ impl Checker<'_, '_> {
     }
 }
 
+/// A name that is no type, with what may be meant.
+pub(crate) fn unknown_type(unknown: &UnknownKind) -> Problem {
+    let help = match unknown.suggestion {
+        Some(suggestion) => format!("did you mean `{suggestion}`?"),
+        None => unknown.reason.to_string(),
+    };
+    Problem::new("", format!("unknown type `{}`", unknown.name)).help(help)
+}
+
+/// The name nearest to `name`, if one is near enough to be meant.
+pub(crate) fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
+    let (distance, nearest) = names.iter().map(|candidate| (distance(candidate), *candidate)).min()?;
+    (distance <= nearest.len().div_ceil(3)).then_some(nearest)
+}
+
 fn to_double(expr: Expr) -> Expr {
     match expr {
         Expr::Literal(Literal::Int(value)) => match exact(value) {
@@ -589,14 +603,6 @@ fn path_of(node: &IdedExpr) -> Option<String> {
         Node::Select(select) => Some(format!("{}.{}", path_of(&select.operand)?, select.field)),
         _ => None,
     }
-}
-
-/// The name nearest to `name`, if one is near enough to be meant.
-fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
-    let name = name.to_lowercase();
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&name, &candidate.to_lowercase());
-    let (distance, nearest) = names.iter().map(|candidate| (distance(candidate), *candidate)).min()?;
-    (distance <= nearest.len().div_ceil(3)).then_some(nearest)
 }
 
 /// Whether a bare word is a type's name without quotes.

@@ -6,7 +6,7 @@ use super::{
     check::check,
     expr::Expr,
     parse::parse,
-    value::{CelValue, Type},
+    value::{CelValue, Literal, Type},
 };
 
 /// A compiled expression of a known type: the right-hand side of a `set`.
@@ -29,5 +29,13 @@ impl Expression {
     #[inline]
     pub fn evaluate<'a>(&'a self, record: &'a Record) -> CelValue<'a> {
         self.expr.evaluate(record)
+    }
+
+    /// The text that it always is, if it is a literal one.
+    pub(crate) fn literal_text(&self) -> Option<&str> {
+        match &self.expr {
+            Expr::Literal(Literal::Text(text)) => Some(text),
+            _ => None,
+        }
     }
 }

@@ -40,7 +40,10 @@ mod scan;
 mod tests;
 mod value;
 
-pub(crate) use self::expr::KindSet;
+pub(crate) use self::{
+    check::{nearest, unknown_type},
+    expr::KindSet,
+};
 pub use self::{
     expression::Expression,
     field::Field,
