@@ -11,7 +11,10 @@ use afferent_core::{
 ///
 /// A batch is swapped out with the buffer that the previous job emptied, so nothing is allocated per batch. An
 /// error of a job is reported by the next call; the state has been dropped in the job by then, and every later
-/// call fails. State is never dropped on a worker of the runtime: closing it may block.
+/// call fails.
+///
+/// Closing the state may block and releases locks that the next sink needs: it never happens on a worker of the
+/// runtime, and has happened when [`Blocking::idle`] returns.
 pub(crate) struct Jobs<S: Send + 'static, T: Send + 'static> {
     blocking: Blocking,
     slot: Slot<S, T>,
@@ -87,11 +90,11 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
 
 impl<S: Send + 'static, T: Send + 'static> Drop for Jobs<S, T> {
     fn drop(&mut self) {
-        if let Slot::Here(state) = mem::replace(&mut self.slot, Slot::Lost)
-            && tokio::runtime::Handle::try_current().is_ok()
-        {
-            // Nobody awaits it here; whoever needs its locks released awaits `Blocking::idle`.
-            drop(self.blocking.spawn(move || drop(state)));
+        let slot = mem::replace(&mut self.slot, Slot::Lost);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            // The state itself, or what a job is about to give back. Nobody awaits it here; whoever needs its
+            // locks released awaits `Blocking::idle`.
+            drop(self.blocking.spawn(move || drop(slot)));
         }
     }
 }

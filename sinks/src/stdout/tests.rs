@@ -66,7 +66,7 @@ async fn a_table_for_people() {
         shown(Config::default()).await,
         "START                      TYPE                      VALUE             SOURCE\n\
          2025-01-31 08:00:00+01:00  HeartRate                 62.5 count/min    Wa?tch\n\
-         \u{20}                                                     deleted           00000000-0000-0000-0000-000000000002\n"
+         \u{20}                                                    deleted           00000000-0000-0000-0000-000000000002\n"
     );
 }
 
