@@ -269,8 +269,10 @@ impl Checker<'_, '_> {
             let message = "bools have no order";
             return self.problem(node, message, Some("compare them with `==` or `!=`".into()));
         }
-        let sides = self.unify(node, (left, first), (right, second))?;
-        typed(Expr::Compare(comparison, Box::new(sides)), Type::Bool)
+        let numbers = first.r#type == Type::Double || second.r#type == Type::Double;
+        let sides = Box::new(self.unify(node, (left, first), (right, second))?);
+        let compare = if numbers { Expr::CompareDoubles } else { Expr::Compare };
+        typed(compare(comparison, sides), Type::Bool)
     }
 
     /// Brings two sides of a comparison to one type, or else underlines `place`.
@@ -522,7 +524,8 @@ impl Checker<'_, '_> {
             (operator, Metadata, Metadata) if operator != Add => (first.expr, second.expr, Double),
             (_, a, b) => return self.no_operator(node, left, a, right, b),
         };
-        typed(Expr::Arithmetic(operator, Box::new([first_expr, second_expr])), r#type)
+        let compute = if r#type == Double { Expr::Doubles } else { Expr::Arithmetic };
+        typed(compute(operator, Box::new([first_expr, second_expr])), r#type)
     }
 
     fn no_operator<T>(

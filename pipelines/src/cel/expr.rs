@@ -20,11 +20,15 @@ pub(super) enum Expr {
     And(Box<[Expr; 2]>),
     Or(Box<[Expr; 2]>),
     Compare(Comparison, Box<[Expr; 2]>),
+    /// Of two doubles.
+    CompareDoubles(Comparison, Box<[Expr; 2]>),
     In(Box<Expr>, Set),
     /// An int as a double.
     ToDouble(Box<Expr>),
     Negate(Box<Expr>),
     Arithmetic(Operator, Box<[Expr; 2]>),
+    /// On two doubles.
+    Doubles(Operator, Box<[Expr; 2]>),
     If(Box<[Expr; 3]>),
     Matches(Match, Box<[Expr; 2]>),
     Lower(Box<Expr>),
@@ -189,14 +193,25 @@ impl Expr {
                 arithmetic(*operator, &sides[0].evaluate(record), &sides[1].evaluate(record))
                     .unwrap_or(CelValue::Absent)
             }
-            Expr::Lower(inner) => on_text(inner, record, |text| CelValue::Owned(text.to_ascii_lowercase())),
-            Expr::Upper(inner) => on_text(inner, record, |text| CelValue::Owned(text.to_ascii_uppercase())),
-            Expr::Size(inner) => on_text(inner, record, |text| CelValue::Int(text.chars().count() as i64)),
+            Expr::Doubles(..) => self.number(record).map_or(CelValue::Absent, CelValue::Double),
+            Expr::Lower(inner) => {
+                let lower = |text: &str| CelValue::Owned(text.to_ascii_lowercase());
+                inner.with_text(record, lower).unwrap_or(CelValue::Absent)
+            }
+            Expr::Upper(inner) => {
+                let upper = |text: &str| CelValue::Owned(text.to_ascii_uppercase());
+                inner.with_text(record, upper).unwrap_or(CelValue::Absent)
+            }
+            Expr::Size(inner) => {
+                let size = |text: &str| CelValue::Int(text.chars().count() as i64);
+                inner.with_text(record, size).unwrap_or(CelValue::Absent)
+            }
             Expr::Has(_)
             | Expr::Not(_)
             | Expr::And(_)
             | Expr::Or(_)
             | Expr::Compare(..)
+            | Expr::CompareDoubles(..)
             | Expr::In(..)
             | Expr::Matches(..) => CelValue::Bool(self.holds(record)),
         }
@@ -214,20 +229,69 @@ impl Expr {
                 .compare(&sides[1].evaluate(record))
                 .is_some_and(|ordering| comparison.holds(ordering)),
             Expr::In(inner, set) => set.contains(&inner.evaluate(record)),
+            Expr::CompareDoubles(comparison, sides) => {
+                match (sides[0].number(record), sides[1].number(record)) {
+                    (Some(left), Some(right)) => compare_doubles(*comparison, left, right),
+                    _ => false,
+                }
+            }
             Expr::Matches(how, sides) => {
-                let (text, part) = (sides[0].evaluate(record), sides[1].evaluate(record));
-                let (mut left, mut right) = ([0; 36], [0; 36]);
-                let (Some(text), Some(part)) = (text.text(&mut left), part.text(&mut right)) else {
-                    return false;
-                };
-                match how {
+                let matches = |text: &str, part: &str| match how {
                     Match::StartsWith => text.starts_with(part),
                     Match::EndsWith => text.ends_with(part),
                     Match::Contains => text.contains(part),
-                }
+                };
+                sides[0]
+                    .with_text(record, |text| sides[1].with_text(record, |part| matches(text, part)))
+                    .flatten()
+                    .unwrap_or(false)
             }
             other => other.evaluate(record).is_true(),
         }
+    }
+}
+
+impl Expr {
+    /// Its value, where that is a double: without a detour over [`CelValue`].
+    fn number(&self, record: &Record) -> Option<f64> {
+        match self {
+            Expr::Literal(Literal::Double(value)) => Some(*value),
+            Expr::Field(Field::Value) => record.value.as_f64(),
+            Expr::Doubles(operator, sides) => {
+                let (left, right) = (sides[0].number(record)?, sides[1].number(record)?);
+                match operator {
+                    Operator::Add => Some(left + right),
+                    Operator::Subtract => Some(left - right),
+                    Operator::Multiply => Some(left * right),
+                    Operator::Divide => Some(left / right),
+                    // Of ints only.
+                    Operator::Remainder => None,
+                }
+            }
+            other => other.evaluate(record).number(),
+        }
+    }
+
+    /// Calls `f` with its value, where that is a text.
+    fn with_text<T>(&self, record: &Record, f: impl FnOnce(&str) -> T) -> Option<T> {
+        match self {
+            Expr::Literal(Literal::Text(text)) => Some(f(text)),
+            Expr::Field(Field::Type) => record.kind.map(|kind| f(kind.name())),
+            other => other.evaluate(record).text(&mut [0; 36]).map(f),
+        }
+    }
+}
+
+/// As the order of doubles has it; false, also for `!=`, where one is not a number.
+#[inline]
+pub(super) fn compare_doubles(comparison: Comparison, left: f64, right: f64) -> bool {
+    match comparison {
+        Comparison::Equal => left == right,
+        Comparison::NotEqual => left.partial_cmp(&right).is_some_and(Ordering::is_ne),
+        Comparison::Less => left < right,
+        Comparison::LessOrEqual => left <= right,
+        Comparison::Greater => left > right,
+        Comparison::GreaterOrEqual => left >= right,
     }
 }
 
@@ -238,14 +302,8 @@ pub(super) fn exact(value: i64) -> Option<f64> {
     (double < 9_223_372_036_854_775_808.0 && double as i64 == value).then_some(double)
 }
 
-fn on_text<'a>(inner: &'a Expr, record: &'a Record, f: impl FnOnce(&str) -> CelValue<'a>) -> CelValue<'a> {
-    let value = inner.evaluate(record);
-    let mut buffer = [0; 36];
-    value.text(&mut buffer).map_or(CelValue::Absent, f)
-}
-
 fn arithmetic<'a>(operator: Operator, left: &CelValue<'_>, right: &CelValue<'_>) -> Option<CelValue<'a>> {
-    use CelValue::{Double, Duration, Int, Owned, Timestamp};
+    use CelValue::{Duration, Int, Owned, Timestamp};
     use Operator::{Add, Divide, Multiply, Remainder, Subtract};
     Some(match (operator, left, right) {
         (Add, Int(a), Int(b)) => Int(a.checked_add(*b)?),
@@ -259,15 +317,6 @@ fn arithmetic<'a>(operator: Operator, left: &CelValue<'_>, right: &CelValue<'_>)
         (Subtract, Timestamp(time), Duration(by)) => moved(*time, by.checked_neg()?)?,
         (Subtract, Timestamp(a), Timestamp(b)) => Duration(a.as_micros().checked_sub(b.as_micros())?),
         _ => {
-            if let (Some(a), Some(b)) = (left.number(), right.number()) {
-                return Some(Double(match operator {
-                    Add => a + b,
-                    Subtract => a - b,
-                    Multiply => a * b,
-                    Divide => a / b,
-                    Remainder => return None,
-                }));
-            }
             let (mut first, mut second) = ([0; 36], [0; 36]);
             match (operator, left.text(&mut first), right.text(&mut second)) {
                 (Add, Some(a), Some(b)) => Owned([a, b].concat()),

@@ -35,7 +35,7 @@ impl Predicate {
     pub(super) fn compile_slow(source: &str) -> Result<Predicate, Vec<Problem>> {
         let tree = parse(source).map_err(|problem| vec![problem])?;
         let expr = check(&tree, Type::Bool)?;
-        Ok(Predicate { plan: Plan::Other(expr) })
+        Ok(Predicate { plan: Plan::slow(expr) })
     }
 
     /// Whether `record` meets it. Allocates only where an expression computes a text.
