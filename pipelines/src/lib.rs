@@ -29,5 +29,7 @@ pub use afferent_sources as sources;
 
 pub use self::{
     builder::Builder,
+    definition::Definition,
+    registry::Registry,
     spec::{DefinitionSource, PipelineSpec, StageFactory},
 };

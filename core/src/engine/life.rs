@@ -111,7 +111,8 @@ where
         if idle && !self.idle {
             self.control.events.send(EventKind::Idle);
         }
-        if idle != self.idle && !self.control.paused {
+        let resumed = self.control.status.activity == Activity::Paused;
+        if (idle != self.idle || resumed) && !self.control.paused {
             self.control.set(if idle { Activity::Idle } else { Activity::Running }, None);
         }
         self.idle = idle;

@@ -482,3 +482,20 @@ proptest! {
         }
     }
 }
+
+/// Scenario: the reference of expressions. Guarantees: each example in it compiles, and it states the limits.
+#[test]
+fn the_reference_is_true() {
+    let reference = include_str!("../../../docs/reference/cel.md");
+    let blocks = reference.split("```cel\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let examples: Vec<&str> = blocks.flat_map(|(block, _)| block.lines()).collect();
+    assert!(examples.len() > 15, "{examples:?}");
+    for example in examples {
+        assert_eq!(Predicate::compile(example).err(), None, "{example}");
+    }
+    for (name, _) in Field::ALL {
+        let last = name.rsplit('.').next().unwrap();
+        assert!(reference.contains(&format!("`{name}`")) || reference.contains(&format!("`.{last}`")), "{name}");
+    }
+    assert_eq!((MAX_EXPRESSION_BYTES, MAX_BRACKETS, MAX_DEPTH), (16_384, 24, 64));
+}

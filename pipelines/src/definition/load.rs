@@ -81,6 +81,7 @@ pub(super) fn load(
             settings: keys.checkpoint.settings(),
             stages: stages.into(),
             overview,
+            name_span: root.get("name").map_or(0..0, |name| name.span()),
             warnings: report,
         }),
         _ => Err(report),

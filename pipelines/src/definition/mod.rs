@@ -32,6 +32,7 @@ mod tests;
 mod when;
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -59,6 +60,8 @@ pub struct Definition {
     settings: Settings,
     stages: Arc<MakeStages>,
     overview: Vec<StageInfo>,
+    /// Where the name stands in the text.
+    name_span: Range<usize>,
     warnings: Report,
 }
 
@@ -123,6 +126,17 @@ impl Definition {
     /// What is worth a look although the pipeline can run.
     pub fn warnings(&self) -> &Report {
         &self.warnings
+    }
+
+    /// What is wrong when it is to run beside `other`, which has the same name and would share its state.
+    pub fn same_name_as(&self, other: &Definition) -> Report {
+        let mut report = self.warnings.clone();
+        let message = format!("two pipelines are named `{}`", self.name);
+        let diagnostic = Diagnostic::new(&codes::DUPLICATE_NAME, self.name_span.clone(), message)
+            .label("the name keys the saved state")
+            .help(format!("the other one is in {}; give one of them another `name`", other.warnings.path.display()));
+        report.diagnostics = vec![diagnostic];
+        report
     }
 
     /// What is needed to run it.

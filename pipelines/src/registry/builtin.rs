@@ -1,10 +1,19 @@
 //! The components of this build, one row each.
 
-use super::{Registry, StageKind};
+use std::{collections::BTreeMap, sync::Arc};
 
-pub(super) fn registry() -> Registry {
-    Registry::default()
-}
+use afferent_core::{BoxSource, Error, Problem, Record, Result};
+use afferent_sinks::{blackhole, file, stdout};
+use afferent_sources::healthkit::{self, HealthKit, HealthStore, StoreConfig, mock::MockStore};
+
+use super::{Registry, Row, StageKind};
+use crate::{
+    definition::suggest,
+    transforms::{Dedupe, Filter, Sample, Select, Set, Throttle, Units},
+};
+
+/// Stores of the host program, by name.
+pub(super) type Stores = BTreeMap<String, Arc<dyn HealthStore>>;
 
 /// Components that are Cargo features of this crate.
 const FEATURES: &[(StageKind, &str, &str, bool)] = &[
@@ -17,4 +26,74 @@ const FEATURES: &[(StageKind, &str, &str, bool)] = &[
 pub(crate) fn absent(kind: StageKind, type_name: &str) -> Option<&'static str> {
     let row = FEATURES.iter().find(|(of, name, ..)| *of == kind && *name == type_name);
     row.filter(|(.., built)| !built).map(|(_, _, feature, _)| *feature)
+}
+
+pub(super) fn registry() -> Registry {
+    let mut registry = Registry::default();
+
+    registry.source_row("healthkit", healthkit(Stores::new()));
+    #[cfg(feature = "export")]
+    registry.source("export", "an Apple Health export, as zip or XML", |config| {
+        Ok(afferent_sources::export::Export::new(config))
+    });
+
+    registry.transform("select", "keeps records of the types that are named", |config| build(Select::new(config)));
+    registry.transform("filter", "keeps records that meet a condition", |config| build(Filter::new(config)));
+    registry.transform("set", "writes fields, each from an expression", |config| build(Set::new(config)));
+    registry.transform("units", "converts quantities to other units", |config| build(Units::new(config)));
+    registry.transform("dedupe", "drops records that it has seen", |config| build(Dedupe::new(config)));
+    registry.transform("sample", "keeps a fraction of the records", |config| build(Sample::new(config)));
+    registry.transform("throttle", "keeps one record in a span of time", |config| build(Throttle::new(config)));
+
+    registry.sink("file", "NDJSON or CSV, in one file or in rolled ones", |config: file::Config| {
+        Ok(file::FileSink::new(config))
+    });
+    #[cfg(feature = "sqlite")]
+    registry.sink("sqlite", "rows of a SQLite database, one for each sample", |config| {
+        Ok(afferent_sinks::sqlite::Sqlite::new(config))
+    });
+    registry.sink("stdout", "standard output, as a table or NDJSON", |config: stdout::Config| {
+        Ok(stdout::Stdout::new(config))
+    });
+    registry.sink("blackhole", "nowhere; it counts", |config: blackhole::Config| {
+        Ok(blackhole::Blackhole::new(config))
+    });
+    registry
+}
+
+/// A transform, or all that is wrong with its configuration as one error.
+fn build<X>(built: Result<X, Vec<Problem>>) -> Result<X> {
+    built.map_err(|problems| {
+        let messages = problems.into_iter().map(|problem| problem.message);
+        Error::config(messages.collect::<Vec<_>>().join("; "))
+    })
+}
+
+/// The row of the HealthKit source, which reads a mock or one of `stores`.
+pub(super) fn healthkit(stores: Stores) -> Row<BoxSource<Record>> {
+    let names: Vec<String> = stores.keys().cloned().collect();
+    let check = move |config: &healthkit::Config| match &config.store {
+        StoreConfig::Host(host) if !names.contains(&host.name) => vec![unknown_store(&host.name, &names)],
+        _ => Vec::new(),
+    };
+    let make = move |config: healthkit::Config| -> Result<BoxSource<Record>> {
+        let store: Arc<dyn HealthStore> = match &config.store {
+            StoreConfig::Mock(mock) => Arc::new(MockStore::new(mock.clone())?),
+            StoreConfig::Host(host) => stores
+                .get(&host.name)
+                .cloned()
+                .ok_or_else(|| Error::config(format!("no store is registered as `{}`", host.name)))?,
+        };
+        Ok(Box::new(HealthKit::new(config, store)))
+    };
+    Row::new("changes of a HealthKit store: additions and deletions, from the anchor on", check, make)
+}
+
+fn unknown_store(name: &str, names: &[String]) -> Problem {
+    let problem = Problem::new("store.name", "this program has registered no store of this name");
+    match suggest::nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None if names.is_empty() => problem.help("it has registered none; `store = { type = \"mock\" }` is a mock"),
+        None => problem.help(format!("stores: {}", names.join(", "))),
+    }
 }

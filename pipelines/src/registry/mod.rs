@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use afferent_core::{
     BoxSink, BoxSource, BoxTransform, Record, Result, Sink, Source, Transform, config::Configure,
 };
+use afferent_sources::healthkit::HealthStore;
 
 pub(crate) use self::{
     builtin::absent,
@@ -70,6 +71,7 @@ pub struct Registry {
     sources: BTreeMap<String, Row<BoxSource<Record>>>,
     transforms: BTreeMap<String, Row<BoxTransform<Record>>>,
     sinks: BTreeMap<String, Row<BoxSink<Record>>>,
+    stores: builtin::Stores,
 }
 
 impl Registry {
@@ -132,6 +134,12 @@ impl Registry {
             move |config: C| Ok(Box::new(make(config)?) as BoxSink<Record>),
         );
         self.sinks.insert(type_name.to_owned(), row);
+    }
+
+    /// Adds a HealthKit store of the host program, for `store = { type = "host", name = "…" }`.
+    pub fn health_store(&mut self, name: &str, store: Arc<dyn HealthStore>) {
+        self.stores.insert(name.to_owned(), store);
+        self.source_row("healthkit", builtin::healthkit(self.stores.clone()));
     }
 
     /// Every component, by kind and type name.

@@ -130,8 +130,9 @@ impl RedbStore {
         self.read(|transaction| Ok(rows::definitions(&transaction.open_table(DEFINITIONS)?)?)).await
     }
 
-    /// Completes what is queued and closes the database. Dropping the store closes it, too, but blocks meanwhile.
-    pub async fn close(self) -> Result<()> {
+    /// Completes what is queued and closes the database; later calls fail. Dropping the store closes it, too, but
+    /// blocks meanwhile.
+    pub async fn close(&self) -> Result<()> {
         self.blocking.idle().await;
         let file = self.file.clone();
         self.blocking.spawn(move || file.close()).await

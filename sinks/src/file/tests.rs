@@ -2,10 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -13,9 +12,9 @@ use std::{
 use afferent_core::{
     ErrorKind, Kind, RecordId, Timestamp, Unit, Value,
     clock::Clock,
-    disk::{Disk, DiskFile, DiskLock, FileInfo, OpenMode, OsDisk},
+    disk::{Disk, OpenMode, OsDisk},
     event::EventKind,
-    testing::Surroundings,
+    testing::{Fault, Op, SimDisk, Surroundings, sink_contract},
 };
 use proptest::prelude::*;
 
@@ -65,11 +64,13 @@ async fn crash(around: &Surroundings, sink: FileSink) {
 /// The files that are no sidecars, by name.
 fn files(around: &Surroundings) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(around.path().join("out")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in around.disk.list(&around.path().join("out")).unwrap() {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if !name.starts_with('.') {
-            files.insert(name, std::fs::read_to_string(path).unwrap());
+            let file = around.disk.open(&path, OpenMode::Read).unwrap();
+            let mut bytes = vec![0; file.info().unwrap().len as usize];
+            file.read_at(0, &mut bytes).unwrap();
+            files.insert(name, String::from_utf8(bytes).unwrap());
         }
     }
     files
@@ -401,114 +402,111 @@ async fn an_older_generation_changes_nothing() {
     assert_eq!(numbers(&around, Format::Json), [0, 1, 2]);
 }
 
-/// A disk that fills up, or whose syncs fail.
-#[derive(Debug)]
-struct Sick {
-    /// Bytes that may still be written to data files; negative once it was full.
-    room: AtomicI64,
-    sync_fails: AtomicBool,
-}
-
-#[derive(Debug)]
-struct SickFile {
-    file: Arc<dyn DiskFile>,
-    disk: Arc<Sick>,
-}
-
-#[derive(Debug, Clone)]
-struct SickDisk(Arc<Sick>);
-
-impl Disk for SickDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OsDisk.open(path, mode)?;
-        if path.extension().is_some_and(|extension| extension == "txt") {
-            Ok(Arc::new(SickFile { file, disk: self.0.clone() }))
-        } else {
-            Ok(file)
-        }
-    }
-    fn info(&self, path: &Path) -> io::Result<Option<FileInfo>> {
-        OsDisk.info(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        OsDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        OsDisk.remove(path)
-    }
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        OsDisk.create_dir_all(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        OsDisk.list(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.sync_dir(path)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
-        OsDisk.lock(path)
-    }
-}
-
-impl DiskFile for SickFile {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(offset, buffer)
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let room = self.disk.room.fetch_sub(bytes.len() as i64, Ordering::SeqCst);
-        if room >= bytes.len() as i64 {
-            return self.file.write_at(offset, bytes);
-        }
-        // A full disk takes what still fits.
-        self.file.write_at(offset, &bytes[..usize::try_from(room).unwrap_or(0)])?;
-        Err(io::ErrorKind::StorageFull.into())
-    }
-    fn info(&self) -> io::Result<FileInfo> {
-        self.file.info()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-    fn sync(&self) -> io::Result<()> {
-        if self.disk.sync_fails.load(Ordering::SeqCst) {
-            return Err(io::Error::other("I/O error"));
-        }
-        self.file.sync()
-    }
-}
-
-/// Scenario: the disk fills up within a record; later a sync fails; each time the sink is opened again once the
+/// Scenario: the disk fills up within a batch; later a sync fails; each time the sink is opened again once the
 /// disk has healed. Guarantees: G5; no half record, nothing twice, and no second sync of what failed.
 #[tokio::test]
 async fn a_sick_disk_heals() {
     let mut around = Surroundings::new();
-    let sick = Arc::new(Sick { room: AtomicI64::new(1_000), sync_fails: AtomicBool::new(false) });
-    around.disk = Arc::new(SickDisk(sick.clone()));
+    let disk = SimDisk::new(1);
+    around.disk = disk.shared();
     let config = config(&around, Format::Json, None);
     let (mut sink, _) = open(&around, &config, None).await;
     let token = prepare(&mut sink).await;
 
+    disk.set_capacity(Some(disk.used() + 4096));
     sink.write(&mut batch(0..100)).await.unwrap();
     let error = sink.prepare(Epoch(1)).await.unwrap_err();
     assert!(error.kind().is_retryable());
     assert!(error.message().contains("the disk is full"), "{error}");
-    assert_eq!(std::fs::read(&config.path).unwrap().len(), 1_000);
     assert_eq!(sink.prepare(Epoch(1)).await.unwrap_err().kind(), ErrorKind::Bug, "it is poisoned");
     crash(&around, sink).await;
 
-    sick.room.store(1 << 20, Ordering::SeqCst);
+    disk.set_capacity(None);
     let (mut sink, _) = open(&around, &config, Some(&token)).await;
     sink.write(&mut batch(0..100)).await.unwrap();
-    sick.sync_fails.store(true, Ordering::SeqCst);
+    disk.fail(Some(Op::Sync), 0, Fault::Io);
+    let syncs = disk.operations(Some(Op::Sync));
     assert!(sink.prepare(Epoch(1)).await.unwrap_err().kind().is_retryable());
+    assert_eq!(disk.operations(Some(Op::Sync)), syncs + 1, "a failed sync is not repeated");
     crash(&around, sink).await;
 
-    sick.sync_fails.store(false, Ordering::SeqCst);
     let (mut sink, opened) = open(&around, &config, Some(&token)).await;
     assert_eq!(opened, Opened::Resumed);
     sink.write(&mut batch(0..100)).await.unwrap();
     prepare(&mut sink).await;
     assert_eq!(numbers(&around, Format::Json), (0..100).collect::<Vec<_>>());
+}
+
+/// Writes 60 records in three epochs from the last saved token on; an error ends it.
+async fn try_all(
+    around: &Surroundings,
+    config: &Config,
+    saved: &mut Option<(Token, u64)>,
+    generation: u64,
+) -> Result<()> {
+    let mut sink = FileSink::new(config.clone());
+    let token = saved.as_ref().map(|(token, _)| token.clone());
+    let opened = sink.open(around.sink(token, generation)).await?;
+    let mut next = saved.as_ref().map_or(0, |(_, next)| *next);
+    if opened == Opened::Elsewhere {
+        let token = sink.prepare(Epoch(0)).await?.token.expect("a token");
+        *saved = Some((token, next));
+    }
+    while next < 60 {
+        sink.write(&mut batch(next..next + 10)).await?;
+        sink.write(&mut batch(next + 10..next + 20)).await?;
+        next += 20;
+        let token = sink.prepare(Epoch(1)).await?.token.expect("a token");
+        *saved = Some((token, next));
+    }
+    Ok(())
+}
+
+/// Scenario: the power fails at each single operation on the disk, rolled and not; then it starts again.
+/// Guarantees: G1, G2, G5: what a saved token counts was durable, and the rest is written once.
+#[tokio::test]
+async fn power_fails_at_each_operation() {
+    for (format, roll) in [(Format::Csv, None), (Format::Json, by_size(1_500))] {
+        for step in 0.. {
+            let mut around = Surroundings::new();
+            let disk = SimDisk::new(step);
+            around.disk = disk.shared();
+            let config = config(&around, format, roll.clone());
+            let mut saved = None;
+            disk.fail(None, step, Fault::Halt);
+            let undisturbed = try_all(&around, &config, &mut saved, 1).await.is_ok();
+            around.blocking.idle().await;
+            assert!(step < 1_000, "each run ends");
+
+            around.disk = disk.power_loss(step).shared();
+            let opens_where_it_should = saved.is_some();
+            let outcome = try_all(&around, &config, &mut saved, 2).await;
+            outcome.unwrap_or_else(|error| panic!("step {step}: {error}"));
+            around.blocking.idle().await;
+            assert_eq!(numbers(&around, format), (0..60).collect::<Vec<_>>(), "step {step}");
+            assert_eq!(alarms(&mut around), 0, "step {step}: the token's file is there");
+            if undisturbed {
+                assert!(opens_where_it_should && step > 20);
+                break;
+            }
+        }
+    }
+}
+
+/// Scenario: the contract of all sinks. Guarantees: G1, G2, G3.
+#[tokio::test]
+async fn it_keeps_the_contract() {
+    let records: Vec<(Record, u64)> = (0..300).map(|number| (record(number), number)).collect();
+    for seed in 0..8 {
+        for (format, roll) in
+            [(Format::Json, None), (Format::Csv, by_size(2_000)), (Format::Json, by_size(50_000))]
+        {
+            let around = Surroundings::new();
+            let config = config(&around, format, roll);
+            let make = || FileSink::new(config.clone());
+            sink_contract(make, || numbers(&around, format), &around, &records, seed).await;
+        }
+    }
 }
 
 /// Scenario: a directory stands at the path; another time the directory can't be created. Guarantees: one clear

@@ -1,0 +1,156 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use afferent::afferent_core::config::Span;
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+
+use crate::import::Destination;
+
+/// Health data pipelines: declarative, checkpointed, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "afferent", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  afferent run pipelines/examples/quickstart.toml --until-idle
+  afferent import export.zip --to sqlite:health.db")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where state is kept: checkpoints and dead letters
+    #[arg(long, global = true, value_name = "DIR", env = "AFFERENT_DATA", default_value = "./.afferent")]
+    pub(crate) data: PathBuf,
+    /// What is written to standard output
+    #[arg(short = 'o', long, global = true, value_name = "FORM", default_value = "human")]
+    pub(crate) output: Form,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorChoice,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log more; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// For whom output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    Human,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run pipelines in the foreground, from where they stopped
+    ///
+    /// It ends by itself when all sources have ended, or with Ctrl-C: the first one delivers what was read and
+    /// saves a checkpoint, the second stops at once. Neither loses anything.
+    #[command(after_help = "\
+Examples:
+  afferent run pipelines/examples/quickstart.toml --until-idle
+  afferent run vitals.toml sleep.toml --until-idle --timeout 10min -o json")]
+    Run(RunArgs),
+    /// Check pipeline files without opening anything
+    #[command(after_help = "\
+Examples:
+  afferent validate pipelines/examples/quickstart.toml
+  afferent validate *.toml -o json")]
+    Validate(ValidateArgs),
+    /// Read an Apple Health export into a database or a file
+    ///
+    /// It goes on where it stopped if it was interrupted. A second import of the same export into the same
+    /// database changes nothing.
+    #[command(after_help = "\
+Examples:
+  afferent import export.zip --to sqlite:health.db
+  afferent import export.zip --to ndjson:heart.ndjson --types HeartRate,RestingHeartRate --since 2025-01-01")]
+    Import(ImportArgs),
+    /// Explain an error code
+    #[command(after_help = "\
+Examples:
+  afferent explain AF-0112
+  afferent explain 0130")]
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Pipeline files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// End when everything that is there has been delivered
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+    /// With --until-idle: give up after this time (exit code 75, or 77 when credentials were refused)
+    #[arg(long, value_name = "DURATION", requires = "until_idle")]
+    pub(crate) timeout: Option<Span>,
+    /// Forget the pipelines' checkpoints and start from nothing
+    #[arg(long)]
+    pub(crate) from_start: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Pipeline files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// export.zip as the Health app makes it, or the export.xml in it
+    #[arg(value_name = "EXPORT")]
+    pub(crate) export: PathBuf,
+    /// Where to: sqlite:FILE, ndjson:FILE or csv:FILE
+    #[arg(long, value_name = "DESTINATION")]
+    pub(crate) to: Destination,
+    /// Only these types, by full or short identifier, such as HeartRate,StepCount
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) types: Vec<String>,
+    /// Only records that start at this time or later, such as 2025-01-31
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only records that start before this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// The pseudonymous id of the person whose export it is
+    #[arg(long, value_name = "ID")]
+    pub(crate) subject: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The code, such as AF-0112
+    #[arg(value_name = "CODE")]
+    pub(crate) code: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Scenario: the definition of the command line. Guarantees: clap finds no contradiction in it, and every help ends
+    /// with two examples.
+    #[test]
+    fn the_command_line_is_sound() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert_eq!(help.lines().filter(|line| line.starts_with("  afferent ")).count(), 2, "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Runs pipelines to their end, listening to people meanwhile: what `run` and `import` share.
+
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    path::Path,
+    pin::pin,
+    time::Duration,
+};
+
+use afferent::{
+    PipelineSpec,
+    afferent_core::{
+        CheckpointStore, Error, ErrorKind, Name, Result,
+        clock::{instant, sleep},
+        engine::{End, Outcome},
+    },
+    runtime::{Handle, Runtime},
+    state::DATABASE,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    account::{EXAMPLES, Ended},
+    exit::Exit,
+    narrator::{INTERVAL, Narrator},
+    signals::Signals,
+    ui::Ui,
+};
+
+/// How long pipelines may take to stop when the process ends. All have ended by then; this is for defects.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What pipelines left.
+pub(crate) struct Driven {
+    pub(crate) exit: Exit,
+    /// Of those that ended without an error.
+    pub(crate) outcomes: BTreeMap<Name, Outcome>,
+}
+
+/// How one pipeline ended, and after how long.
+type Ending = (Name, Result<Outcome>, Duration);
+
+/// Runs `specs` until all have ended, a signal comes, or `timeout` has passed; then shows their accounts. `state`
+/// is the runtime's directory.
+///
+/// The first signal delivers what was read and saves a checkpoint, the second stops at once. Neither loses
+/// anything.
+///
+/// # Errors
+/// What keeps any of them from starting. What one of them fails at is shown, and the others go on.
+pub(crate) async fn drive(
+    runtime: &Runtime,
+    state: &Path,
+    specs: Vec<PipelineSpec>,
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<Driven> {
+    let mut dead_before = BTreeMap::new();
+    for spec in &specs {
+        dead_before.insert(spec.name.clone(), runtime.store().count_dead_letters(&spec.name).await?);
+    }
+    let (endings, interruption) = watch(runtime, specs, timeout, ui).await?;
+
+    let mut driven = Driven { exit: Exit::Ok, outcomes: BTreeMap::new() };
+    for (name, result, time) in endings {
+        match result {
+            Ok(outcome) => {
+                let before = dead_before.get(&name).copied().unwrap_or_default();
+                let dead = account(runtime, state, &name, &outcome, time, ui).await?;
+                if dead > before && matches!(outcome.end, End::Finished | End::Idle) {
+                    driven.exit = driven.exit.or(Exit::Data);
+                }
+                driven.outcomes.insert(name, outcome);
+            }
+            Err(error) => {
+                failed(&name, &error, ui);
+                driven.exit = Exit::from(&error).or(driven.exit);
+            }
+        }
+    }
+    driven.exit = if driven.exit == Exit::Data { interruption.or(driven.exit) } else { driven.exit.or(interruption) };
+    Ok(driven)
+}
+
+/// Pipelines that run.
+struct Running {
+    handles: Vec<Handle>,
+    endings: JoinSet<(Name, Result<Outcome>)>,
+    drains: JoinSet<()>,
+}
+
+impl Running {
+    async fn start(runtime: &Runtime, specs: Vec<PipelineSpec>) -> Result<Running> {
+        let mut running = Running { handles: Vec::new(), endings: JoinSet::new(), drains: JoinSet::new() };
+        for spec in specs {
+            let handle = runtime.run(spec).await?;
+            running.handles.push(handle.clone());
+            running.endings.spawn(async move { (handle.name().clone(), handle.wait().await) });
+        }
+        Ok(running)
+    }
+
+    /// The next that ends; `None` when all have.
+    async fn ended(&mut self) -> Option<(Name, Result<Outcome>)> {
+        let ended = self.endings.join_next().await?;
+        Some(ended.expect("waiting for an end does not panic"))
+    }
+
+    /// Delivers what was read and ends all, each in its own time.
+    fn drain(&mut self, runtime: &Runtime) {
+        for handle in &self.handles {
+            let (runtime, name) = (runtime.clone(), handle.name().clone());
+            // What one fails at comes as its ending.
+            self.drains.spawn(async move { drop(runtime.drain(&name).await) });
+        }
+    }
+
+    /// Ends all at once; what is open is replayed by the next run.
+    fn kill(&self) {
+        self.handles.iter().for_each(Handle::kill);
+    }
+}
+
+/// Runs `specs` and tells what they do. The second value says what ended them, if they did not end themselves.
+async fn watch(
+    runtime: &Runtime,
+    specs: Vec<PipelineSpec>,
+    timeout: Option<Duration>,
+    ui: &Ui,
+) -> Result<(Vec<Ending>, Exit)> {
+    let mut signals =
+        Signals::new().map_err(|error| Error::bug("can't listen for signals").with_source(error))?;
+    let (began, mut events) = (instant(), runtime.events());
+    let mut narrator = Narrator::new(ui, specs.iter().map(|spec| spec.name.clone()));
+    let mut running = Running::start(runtime, specs).await?;
+    let mut endings = Vec::new();
+    let mut interruption = Exit::Ok;
+    let mut timed_out = pin!(sleep(timeout.unwrap_or_default()));
+    let mut wait_for_timeout = timeout.is_some();
+    let mut interval = pin!(sleep(INTERVAL));
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => {
+                if matches!(interruption, Exit::Signal(_)) {
+                    running.kill();
+                } else {
+                    interruption = Exit::Signal(signal);
+                    ui.say("delivering what was read; once more stops at once, and loses nothing either");
+                    running.drain(runtime);
+                }
+            }
+            () = &mut timed_out, if wait_for_timeout => {
+                wait_for_timeout = false;
+                interruption = interruption.or(Exit::TryAgain);
+                ui.error(format_args!("not idle after {}", crate::numbers::duration(began.elapsed())));
+                running.kill();
+            }
+            // Closed is impossible while the session lives; who lags hears the next ones, which tell the same story.
+            event = events.recv() => if let Ok(event) = event {
+                narrator.hear(event);
+            },
+            () = &mut interval => {
+                narrator.summarise();
+                interval.set(sleep(INTERVAL));
+            }
+            ended = running.ended() => match ended {
+                None => break,
+                Some((name, result)) => {
+                    if interruption == Exit::TryAgain && narrator.is_paused(&name) {
+                        interruption = Exit::Auth;
+                    }
+                    narrator.ended(&name);
+                    endings.push((name, result, began.elapsed()));
+                }
+            },
+        }
+    }
+    Ok((endings, interruption))
+}
+
+/// Shows the accounts of a pipeline that has ended, and gives the number of its dead letters.
+async fn account(runtime: &Runtime, state: &Path, name: &Name, outcome: &Outcome, time: Duration, ui: &Ui) -> Result<u64> {
+    let dead = runtime.store().count_dead_letters(name).await?;
+    let examples = runtime.store().dead_letters(name, EXAMPLES).await?;
+    let database = state.join(DATABASE);
+    let ended = Ended { pipeline: name, outcome, time, dead, examples: &examples, database: &database };
+    if ui.is_json() {
+        ended.json(ui);
+    } else {
+        ui.say(ended.table());
+    }
+    Ok(dead)
+}
+
+/// Says what a pipeline failed at and what to do.
+fn failed(name: &Name, error: &Error, ui: &Ui) {
+    ui.error(format_args!("{name}: {error}"));
+    if let Some(cause) = error.source() {
+        ui.talk(format_args!("  cause: {cause}"));
+    }
+    match error.kind() {
+        ErrorKind::Bug => ui.talk("  help: this is a defect; please report it with these lines"),
+        ErrorKind::Fenced => ui.talk("  help: it runs elsewhere; what this process had open is undone"),
+        _ => {}
+    }
+}
+
+/// Says why a state directory can't be used.
+pub(crate) fn unusable(directory: &Path, error: &Error, ui: &Ui) -> Exit {
+    ui.error(format_args!("state directory {}: {error}", directory.display()));
+    if let Some(cause) = error.source() {
+        ui.talk(format_args!("  cause: {cause}"));
+    }
+    Exit::from(error)
+}

@@ -1,0 +1,79 @@
+//! `afferent run`.
+
+use afferent::{
+    PipelineSpec, Registry,
+    afferent_core::Result,
+    definition::Definition,
+    runtime::{Runtime, RuntimeOptions},
+};
+
+use crate::{
+    account,
+    args::{Global, RunArgs},
+    drive::{PATIENCE, drive, unusable},
+    exit::Exit,
+    files,
+    render::{self, Channel},
+    ui::Ui,
+};
+
+pub(crate) async fn run(args: &RunArgs, global: &Global, ui: &Ui) -> Exit {
+    let Ok((definitions, specs)) = load(args, ui) else { return Exit::Config };
+    match go(args, global, &definitions, specs, ui).await {
+        Ok(exit) => exit,
+        Err(error) => unusable(&global.data, &error, ui),
+    }
+}
+
+/// Reads the files; what is wrong has been shown when it fails.
+fn load(args: &RunArgs, ui: &Ui) -> Result<(Vec<Definition>, Vec<PipelineSpec>), ()> {
+    let mut read = files::read(&args.files, &Registry::builtin());
+    let mut specs = Vec::new();
+    for definition in &read.definitions {
+        match definition.spec() {
+            Ok(mut spec) => {
+                spec.settings.until_idle = args.until_idle;
+                specs.push(spec);
+            }
+            Err(report) => read.errors.push(report),
+        }
+    }
+    for report in &read.errors {
+        render::show(report, Channel::Talk, ui);
+    }
+    render::conclude(&read.errors, ui);
+    if !read.errors.is_empty() {
+        return Err(());
+    }
+    for definition in &read.definitions {
+        render::show(definition.warnings(), Channel::Talk, ui);
+    }
+    Ok((read.definitions, specs))
+}
+
+async fn go(
+    args: &RunArgs,
+    global: &Global,
+    definitions: &[Definition],
+    specs: Vec<PipelineSpec>,
+    ui: &Ui,
+) -> Result<Exit> {
+    let runtime = Runtime::open(&global.data, RuntimeOptions::default()).await?;
+    if args.from_start {
+        for spec in &specs {
+            runtime.forget(&spec.name).await?;
+        }
+    }
+    let driven = drive(&runtime, &global.data, specs, args.timeout.map(|timeout| timeout.0), ui).await?;
+    runtime.shutdown(PATIENCE).await?;
+    if !ui.is_json() {
+        let ended = definitions.iter().filter(|definition| driven.outcomes.contains_key(definition.name()));
+        let again = args.files.iter().map(|file| account::quote(file)).collect::<Vec<_>>().join(" ");
+        let others = [
+            format!("afferent run {again} --until-idle"),
+            format!("afferent run {again} --until-idle --from-start"),
+        ];
+        ui.say(account::next(ended.flat_map(Definition::stages), others));
+    }
+    Ok(driven.exit)
+}

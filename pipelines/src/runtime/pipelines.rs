@@ -1,0 +1,458 @@
+//! [`Runtime`]: the pipelines of a state directory.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use afferent_core::{
+    CheckpointStore, Epoch, Error, Name, Result,
+    blocking::Blocking,
+    clock,
+    event::{EVENT_QUEUE, Event},
+    mailbox::{mailbox, mailbox as mailbox_},
+};
+use tokio::sync::broadcast;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Handle, PipelineState, PipelineStatus, RuntimeOptions, directory,
+    run::{Phase, Run},
+    supervisor::{World, supervise},
+};
+use crate::{
+    PipelineSpec,
+    definition::{MAX_PIPELINE_NAME, is_name},
+    state::{Definition, Desired, RedbStore},
+};
+
+/// The pipelines of a state directory. Clones are the same runtime. See the [module](crate::runtime) for what is
+/// promised.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    world: Arc<World>,
+    tasks: TaskTracker,
+    slots: Mutex<BTreeMap<Name, Arc<Slot>>>,
+    /// Set by `shutdown`: nothing is started any more.
+    closing: CancellationToken,
+}
+
+/// One name.
+#[derive(Debug)]
+struct Slot {
+    /// Held while a command takes effect.
+    control: tokio::sync::Mutex<()>,
+    known: Mutex<Known>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    spec: PipelineSpec,
+    /// Whether its definition is stored.
+    applied: bool,
+    /// The newest run, which may have ended.
+    run: Option<Arc<Run>>,
+}
+
+/// What [`Runtime::resume_active`] did.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// The pipelines it started.
+    pub started: Vec<Handle>,
+    /// Why others could not be started.
+    pub failed: Vec<Error>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.world.kill.cancel();
+    }
+}
+
+impl Runtime {
+    /// Opens a state directory, which is made if need be. Nothing is started.
+    ///
+    /// # Errors
+    /// `CantCreate` when it can't be made or another process uses it, `State` when what it holds can't be used.
+    pub async fn open(path: &Path, options: RuntimeOptions) -> Result<Runtime> {
+        let RuntimeOptions { clock, disk, mut random, set_aside_damaged } = options;
+        let blocking = Blocking::new();
+        let (place, locking) = (path.to_owned(), disk.clone());
+        let lock = blocking.spawn(move || directory::lock(&*locking, &place)).await??;
+        let open = async |random| RedbStore::open(disk.clone(), clock.clone(), random, path).await;
+        let store = match open(random.fork()).await {
+            Err(error) if set_aside_damaged && error.kind() == afferent_core::ErrorKind::State => {
+                let (place, disk) = (path.to_owned(), disk.clone());
+                let aside = blocking.spawn(move || RedbStore::set_aside(&*disk, &place)).await??;
+                let aside = aside.map(|aside| aside.display().to_string()).unwrap_or_default();
+                tracing::error!("{error}; it was set aside as {aside}, and everything begins anew");
+                open(random.fork()).await?
+            }
+            opened => opened?,
+        };
+        let world = World {
+            store: Arc::new(store),
+            clock,
+            disk,
+            random: Mutex::new(random),
+            directory: path.join("pipelines"),
+            events: broadcast::channel(EVENT_QUEUE).0,
+            kill: CancellationToken::new(),
+            lock: Mutex::new(Some(lock)),
+        };
+        Ok(Runtime {
+            inner: Arc::new(Inner {
+                world: Arc::new(world),
+                tasks: TaskTracker::new(),
+                slots: Mutex::default(),
+                closing: CancellationToken::new(),
+            }),
+        })
+    }
+
+    /// The state: dead letters, definitions.
+    pub fn store(&self) -> &Arc<RedbStore> {
+        &self.inner.world.store
+    }
+
+    /// What all pipelines tell from now on.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.world.events.subscribe()
+    }
+
+    /// Starts a pipeline for this process only: neither its definition nor that it should run is stored.
+    ///
+    /// # Errors
+    /// `Config` when it runs already or its name can't be one.
+    pub async fn run(&self, spec: PipelineSpec) -> Result<Handle> {
+        let slot = self.slot_for(spec.clone(), false)?;
+        let _control = slot.control.lock().await;
+        if let Some(run) = slot.active() {
+            return Err(Error::config(format!("pipeline `{}` runs already; stop it first", run.spec.name)));
+        }
+        slot.set(spec, false);
+        self.start_slot(&slot)
+    }
+
+    /// Stores a pipeline and that it should run, and starts it; one of the same name is stopped first.
+    ///
+    /// # Errors
+    /// `Config` when its name can't be one, or what storing it failed with.
+    pub async fn apply(&self, spec: PipelineSpec) -> Result<Handle> {
+        let slot = self.slot_for(spec.clone(), true)?;
+        let _control = slot.control.lock().await;
+        if let Some(run) = slot.active() {
+            run.stop().await;
+        }
+        self.store().define(&spec.name, spec.source.clone(), Desired::Running).await?;
+        slot.set(spec, true);
+        self.start_slot(&slot)
+    }
+
+    /// Starts again, from their checkpoints, exactly the pipelines that should be running. The others that are
+    /// stored become known, so that they can be started by name. `resolve` makes a pipeline of its definition.
+    ///
+    /// One that can't be resolved does not keep the others from starting.
+    ///
+    /// # Errors
+    /// If the definitions can't be read at all.
+    pub async fn resume_active(
+        &self,
+        mut resolve: impl FnMut(&Definition) -> Result<PipelineSpec>,
+    ) -> Result<Resumed> {
+        let mut resumed = Resumed::default();
+        for definition in self.store().definitions().await? {
+            let started = match definition {
+                Ok(definition) => {
+                    let spec = resolve(&definition);
+                    self.resume_definition(&definition, spec).await
+                }
+                Err(error) => Err(error),
+            };
+            match started {
+                Ok(handle) => resumed.started.extend(handle),
+                Err(error) => resumed.failed.push(error),
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Starts a known pipeline that does not run, from its checkpoint.
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name.
+    pub async fn start(&self, name: &str) -> Result<Handle> {
+        let slot = self.slot(name)?;
+        let _control = slot.control.lock().await;
+        self.desire(&slot, Desired::Running).await?;
+        match slot.active() {
+            Some(run) => Ok(Handle { run }),
+            None => self.start_slot(&slot),
+        }
+    }
+
+    /// Closes the pipeline's open epoch and ends it. One that does not run stays so.
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name, or what storing its desired state failed with.
+    pub async fn stop(&self, name: &str) -> Result<()> {
+        let slot = self.slot(name)?;
+        let _control = slot.control.lock().await;
+        self.desire(&slot, Desired::Stopped).await?;
+        if let Some(run) = slot.active() {
+            run.stop().await;
+        }
+        Ok(())
+    }
+
+    /// Delivers what the pipeline has taken so far, waits until its receivers have acknowledged it, and ends it.
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name, or what it failed with meanwhile.
+    pub async fn drain(&self, name: &str) -> Result<()> {
+        let slot = self.slot(name)?;
+        let _control = slot.control.lock().await;
+        self.desire(&slot, Desired::Stopped).await?;
+        if let Some(run) = slot.active() {
+            let drained = run.ask(async |mailbox| mailbox.drain().await).await;
+            run.ended().await?;
+            drained?;
+        }
+        Ok(())
+    }
+
+    /// Closes the pipeline's open epoch and pulls no more until [`resume`](Runtime::resume).
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name, `State` when it has ended meanwhile.
+    pub async fn pause(&self, name: &str) -> Result<()> {
+        let slot = self.slot(name)?;
+        let _control = slot.control.lock().await;
+        self.desire(&slot, Desired::Paused).await?;
+        match slot.active() {
+            Some(run) => run.ask(async |mailbox| mailbox.pause().await).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on after a pause, or after a pause for credentials. One that does not run is started.
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name, `State` when it has ended meanwhile.
+    pub async fn resume(&self, name: &str) -> Result<()> {
+        let slot = self.slot(name)?;
+        let _control = slot.control.lock().await;
+        self.desire(&slot, Desired::Running).await?;
+        match slot.active() {
+            Some(run) => run.ask(async |mailbox| mailbox.resume().await).await,
+            None => self.start_slot(&slot).map(drop),
+        }
+    }
+
+    /// Closes the pipeline's open epoch now; the last committed one comes back.
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name, `State` when it does not run, `Transient` while it backs off.
+    pub async fn checkpoint(&self, name: &str) -> Result<Epoch> {
+        match self.slot(name)?.active() {
+            Some(run) => run.ask(async |mailbox| mailbox.checkpoint().await).await,
+            None => Err(Error::state(format!("pipeline `{name}` does not run; start it first"))),
+        }
+    }
+
+    /// How a pipeline is.
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name.
+    pub async fn status(&self, name: &str) -> Result<PipelineStatus> {
+        let known = self.slot(name)?.known().clone();
+        let desired = match known.applied {
+            true => self.store().definition(&known.spec.name).await?.map(|definition| definition.desired),
+            false => None,
+        };
+        let mut state = PipelineState::NotStarted;
+        if let Some(run) = known.run {
+            state = match run.ask(async |mailbox| mailbox.status().await).await {
+                Ok(status) => PipelineState::Active(status),
+                Err(_) => match run.wait().await {
+                    Ok(outcome) => PipelineState::Ended(outcome),
+                    Err(error) => PipelineState::Failed(error),
+                },
+            };
+        }
+        Ok(PipelineStatus { name: known.spec.name, desired, state })
+    }
+
+    /// The names of all known pipelines, in order.
+    pub fn list(&self) -> Vec<Name> {
+        self.slots().keys().cloned().collect()
+    }
+
+    /// Forgets a pipeline's checkpoints, state and dead letters, so that it begins anew. It need not be known.
+    ///
+    /// # Errors
+    /// `Config` while it runs.
+    pub async fn forget(&self, name: &str) -> Result<()> {
+        let slot = self.slots().get(name).cloned();
+        let _control = match &slot {
+            Some(slot) => Some(slot.control.lock().await),
+            None => None,
+        };
+        if slot.as_ref().is_some_and(|slot| slot.active().is_some()) {
+            return Err(Error::config(format!(
+                "pipeline `{name}` runs; stop it before its checkpoints are forgotten"
+            )));
+        }
+        self.store().forget(&Name::from(name)).await
+    }
+
+    /// Stops a pipeline and removes its definition. Its checkpoints stay until they are forgotten.
+    ///
+    /// # Errors
+    /// `Config` when no pipeline has this name, or what removing its definition failed with.
+    pub async fn remove(&self, name: &str) -> Result<()> {
+        let slot = self.slot(name)?;
+        let _control = slot.control.lock().await;
+        if let Some(run) = slot.active() {
+            run.stop().await;
+        }
+        if slot.known().applied {
+            self.store().undefine(&Name::from(name)).await?;
+        }
+        self.slots().remove(name);
+        Ok(())
+    }
+
+    /// Stops every pipeline, kills those that have not stopped after `patience`, and closes the state directory.
+    /// What should be running stays so, for the next start.
+    pub async fn shutdown(&self, patience: Duration) -> Result<()> {
+        self.inner.closing.cancel();
+        self.inner.tasks.close();
+        let runs: Vec<Arc<Run>> = self.slots().values().filter_map(|slot| slot.active()).collect();
+        let stops = async {
+            futures::future::join_all(runs.iter().map(|run| run.stop())).await;
+            self.inner.tasks.wait().await;
+        };
+        tokio::select! {
+            () = stops => {}
+            () = clock::sleep(patience) => tracing::warn!(
+                "some pipelines did not stop within {patience:?}: they are killed, and replay their open epoch"
+            ),
+        }
+        // Also whatever was started at the same moment.
+        self.inner.world.kill.cancel();
+        self.inner.tasks.wait().await;
+        self.store().close().await?;
+        drop(self.inner.world.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        Ok(())
+    }
+
+    async fn resume_definition(
+        &self,
+        definition: &Definition,
+        spec: Result<PipelineSpec>,
+    ) -> Result<Option<Handle>> {
+        let spec = spec.map_err(|error| error.at(&definition.name))?;
+        if spec.name != definition.name {
+            return Err(Error::config(format!(
+                "the definition of pipeline `{}` gave one named `{}`; apply that one instead",
+                definition.name, spec.name
+            )));
+        }
+        let slot = self.slot_for(spec, true)?;
+        let _control = slot.control.lock().await;
+        if definition.desired != Desired::Running || slot.active().is_some() {
+            return Ok(None);
+        }
+        self.start_slot(&slot).map(Some)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Slot>>> {
+        // Each change is one call of the map, so a panic elsewhere leaves it whole.
+        self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, name: &str) -> Result<Arc<Slot>> {
+        self.slots().get(name).cloned().ok_or_else(|| {
+            Error::config(format!("no pipeline is named `{name}`; those that are known can be listed"))
+        })
+    }
+
+    /// The slot of `spec`'s name, made if there is none.
+    fn slot_for(&self, spec: PipelineSpec, applied: bool) -> Result<Arc<Slot>> {
+        if !is_name(&spec.name, MAX_PIPELINE_NAME) {
+            return Err(Error::config(format!(
+                "`{}` can't name a pipeline: expected at most {MAX_PIPELINE_NAME} characters of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit",
+                spec.name
+            )));
+        }
+        let slot = self
+            .slots()
+            .entry(spec.name.clone())
+            .or_insert_with(|| {
+                Arc::new(Slot {
+                    control: tokio::sync::Mutex::new(()),
+                    known: Mutex::new(Known { spec, applied, run: None }),
+                })
+            })
+            .clone();
+        Ok(slot)
+    }
+
+    /// Stores what an applied pipeline should be doing.
+    async fn desire(&self, slot: &Slot, desired: Desired) -> Result<()> {
+        let Known { spec, applied, .. } = slot.known().clone();
+        if applied && !self.store().set_desired(&spec.name, desired).await? {
+            self.store().define(&spec.name, spec.source, desired).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the pipeline of a slot that has no active run; its control is held.
+    fn start_slot(&self, slot: &Slot) -> Result<Handle> {
+        if self.inner.closing.is_cancelled() {
+            return Err(Error::transient("the runtime is shutting down"));
+        }
+        let world = &self.inner.world;
+        let (mailbox, commands) = mailbox();
+        let run = {
+            let mut known = slot.known();
+            let run = Arc::new(Run {
+                spec: known.spec.clone(),
+                applied: known.applied,
+                phase: tokio::sync::watch::channel(Phase::Active(mailbox)).0,
+                ending: CancellationToken::new(),
+                kill: world.kill.child_token(),
+            });
+            known.run = Some(run.clone());
+            run
+        };
+        println!("supervise {} run {}", size_of_val(&supervise(world.clone(), run.clone(), mailbox_().1)), size_of::<Run>());
+        self.inner.tasks.spawn(supervise(world.clone(), run.clone(), commands));
+        Ok(Handle { run })
+    }
+}
+
+impl Slot {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Each change is one assignment, so a panic elsewhere leaves it whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn active(&self) -> Option<Arc<Run>> {
+        self.known().run.clone().filter(|run| run.is_active())
+    }
+
+    fn set(&self, spec: PipelineSpec, applied: bool) {
+        let mut known = self.known();
+        known.spec = spec;
+        known.applied = applied;
+    }
+}
