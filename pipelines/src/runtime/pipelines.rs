@@ -12,7 +12,7 @@ use afferent_core::{
     blocking::Blocking,
     clock,
     event::{EVENT_QUEUE, Event},
-    mailbox::{mailbox, mailbox as mailbox_},
+    mailbox::mailbox,
 };
 use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -434,7 +434,6 @@ impl Runtime {
             known.run = Some(run.clone());
             run
         };
-        println!("supervise {} run {}", size_of_val(&supervise(world.clone(), run.clone(), mailbox_().1)), size_of::<Run>());
         self.inner.tasks.spawn(supervise(world.clone(), run.clone(), commands));
         Ok(Handle { run })
     }

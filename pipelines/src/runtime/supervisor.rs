@@ -133,9 +133,7 @@ async fn life(
 /// function of its own because the compiler can't prove that a future which holds boxed stages is `Send` once it is
 /// inside another.
 fn engine_of(cx: EngineCx, factory: StageFactory) -> BoxFuture<'static, Result<Outcome>> {
-    let life = engine::run(cx, move || factory());
-    println!("engine {}", size_of_val(&life));
-    Box::pin(life)
+    Box::pin(engine::run(cx, move || factory()))
 }
 
 /// Whether starting again would only meet the same error.

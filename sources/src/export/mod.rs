@@ -252,11 +252,9 @@ impl Source for Export {
             }
         }
         match chunk {
-            Some(Chunk { batch, rejects, place, is_last_good }) => {
+            Some(Chunk { batch, rejects, place, seal }) => {
                 let position = place.to_position(&reading.fingerprint)?;
                 self.given = Some((reading.fingerprint.clone(), place));
-                // An empty sealed pull would say that the source is drained, and it is about to fail.
-                let seal = is_last_good && !(batch.is_empty() && rejects.is_empty());
                 Ok(Some(Pulled { batch, rejects, position, seal }))
             }
             None => {

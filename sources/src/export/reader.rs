@@ -19,9 +19,9 @@ use super::{
     window::{MAX_ELEMENT_BYTES, Window},
 };
 
-/// Bytes of XML after which a batch goes out though it is not full, so that a filter that drops nearly everything
-/// does not keep the position, and with it a restart, far behind.
-const BYTES_BETWEEN_PLACES: u64 = 16 << 20;
+/// Bytes of XML after which a place goes out though no batch is full, so that a filter that drops nearly everything
+/// does not keep the position, and with it a restart, more than a second behind.
+const BYTES_BETWEEN_PLACES: u64 = 64 << 20;
 
 /// Names of unknown elements that are told apart in the notice; the rest are counted together.
 const MAX_UNKNOWN_NAMES: usize = 16;
@@ -53,8 +53,8 @@ pub(super) struct Chunk {
     pub(super) batch: Batch<Record>,
     pub(super) rejects: Rejects,
     pub(super) place: Place,
-    /// The export can't be read further: what is good so far is to be kept.
-    pub(super) is_last_good: bool,
+    /// The epoch is to be closed behind it.
+    pub(super) seal: bool,
 }
 
 impl Weigh for Chunk {
@@ -144,8 +144,9 @@ impl<R: Read> Reader<R> {
             self.discard(discard)?;
         }
         self.read_elements()?;
-        self.out.flush(false)?;
-        self.read_rest()
+        // Before the last records go out, so that they are sealed if the checksum is wrong.
+        self.read_rest()?;
+        self.out.flush(false)
     }
 
     /// Passes over everything up to and with the root's own tag.
@@ -360,11 +361,13 @@ impl Output {
     fn pass(&mut self, end: u64) -> Result<(), Stop> {
         self.place.offset = end;
         self.place.given = 0;
-        if end - self.sent >= BYTES_BETWEEN_PLACES { self.flush(false) } else { Ok(()) }
+        if end - self.sent >= BYTES_BETWEEN_PLACES { self.flush(true) } else { Ok(()) }
     }
 
-    /// Queues the batch if `bytes` more don't fit. It is queued before the next record and not when it is full, so
-    /// that the last good records before a failure are never queued without word of it.
+    /// Queues the batch if `bytes` more don't fit.
+    ///
+    /// It is queued before the next record and not when it is full, and whatever else is queued is sealed: so when
+    /// the export fails, the last good records are still here or sealed, never in an epoch that the failure undoes.
     fn make_room(&mut self, bytes: usize) -> Result<(), Stop> {
         let records = self.batch.len() + self.rejects.len();
         let is_full = records >= self.limits.records
@@ -372,16 +375,18 @@ impl Output {
         if is_full { self.flush(false) } else { Ok(()) }
     }
 
-    fn flush(&mut self, is_last_good: bool) -> Result<(), Stop> {
+    fn flush(&mut self, seal: bool) -> Result<(), Stop> {
         if self.batch.is_empty() && self.rejects.is_empty() && self.sent == self.place.offset {
             return Ok(());
         }
+        // An empty sealed pull would say that the source is drained.
+        let seal = seal && !(self.batch.is_empty() && self.rejects.is_empty());
         let room = self.batch.len();
         let chunk = Chunk {
             batch: std::mem::replace(&mut self.batch, Batch::with_capacity(room)),
             rejects: std::mem::take(&mut self.rejects),
             place: self.place,
-            is_last_good,
+            seal,
         };
         self.reject_bytes = 0;
         self.sent = self.place.offset;

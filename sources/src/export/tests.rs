@@ -5,7 +5,7 @@ use afferent_core::{
     event::EventKind,
     record::{Device, Origin},
     reject::Payload,
-    testing::Surroundings,
+    testing::{Surroundings, source_contract},
 };
 use proptest::prelude::*;
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -395,6 +395,17 @@ async fn reading_resumes_after_any_pull() {
     }
 }
 
+/// Scenario: the contract suite of sources, over a zip. Guarantees: G1, G2, G3.
+#[tokio::test]
+async fn keeps_the_contract_of_sources() {
+    let bench = Bench::new(64);
+    let mut zip = Cursor::new(Vec::new());
+    write_export_zip(11, 1000, &mut zip).unwrap();
+    let path = bench.file("export.zip", zip.into_inner());
+    let all = source_contract(|| Export::new(Config::new(&path)), &bench.around, 10).await;
+    assert!(all.len() >= 1000);
+}
+
 /// Scenario: another export stands at the path when reading resumes. Guarantees: G1, it is read whole, and people are
 /// told.
 #[tokio::test]
@@ -479,6 +490,7 @@ async fn what_is_good_before_damage_is_kept() {
     wrong[central + 16] ^= 1;
     let given = bench.read_all("checksum.zip", &wrong).await;
     assert!(given.error.unwrap().message().contains("damaged"));
+    assert_eq!(given.seals.last(), Some(&true));
     assert_eq!(given.records.len(), bench.read_all("right.zip", &zip).await.records.len());
 }
 
