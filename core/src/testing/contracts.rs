@@ -94,8 +94,8 @@ where
 /// was there before. `commit` may be repeated.
 ///
 /// `make` gives a new sink over the same place, `show` what the place shows, `records` are given in order and are
-/// all new to the place. `seed` decides where it is killed. A sink that is idempotent by identity shows the same
-/// whatever was replayed, so it is enough that `show` is right at the end and after each commit.
+/// all new to the place. `seed` decides where it is killed. What is shown is compared after each commit, where a sink
+/// that is idempotent by identity may be ahead, and exactly at the end.
 ///
 /// # Panics
 /// If the contract does not hold.
@@ -175,15 +175,14 @@ pub async fn sink_contract<K, V>(
             }
             let token = saved.as_ref().and_then(|(_, token, _)| token.clone());
             sink.commit(epoch, token.as_ref()).await.expect("commits");
+            let shown = show().split_off(there_before);
             let expected: Vec<V> = records[..done].iter().map(|(_, value)| value.clone()).collect();
-            assert_eq!(
-                show()[there_before..],
-                expected[..],
-                "seed {seed}: after the commit of epoch {epoch}"
-            );
             if done == records.len() {
+                assert_eq!(shown, expected, "seed {seed}: at the end");
                 break false;
             }
+            // What is idempotent by identity may be ahead of a checkpoint that was prepared and never saved.
+            assert!(shown.starts_with(&expected), "seed {seed}: after the commit of epoch {epoch}");
         };
         drop(sink);
         surroundings.blocking.idle().await;
