@@ -350,7 +350,15 @@ impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
     }
     async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {
         self.fault()?;
-        self.store.load(pipeline, generation).await
+        let loaded = self.store.load(pipeline, generation).await?;
+        // A save that failed may have happened all the same: only this shows it.
+        if let Some(Loaded { checkpoint, .. }) = &loaded {
+            let mut last = self.last.lock().expect("no check panicked before");
+            if last.as_ref().is_some_and(|last| checkpoint.epoch == last.epoch.next()) {
+                *last = Some(checkpoint.clone());
+            }
+        }
+        Ok(loaded)
     }
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {
         self.fault()?;

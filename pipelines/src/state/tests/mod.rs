@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod group;
+mod protocol;
 
 use std::{path::Path, sync::Arc};
 
