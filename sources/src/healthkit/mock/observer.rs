@@ -38,6 +38,8 @@ pub(super) struct Observer {
     /// Types that changed, and when each was last woken for.
     pending: BTreeSet<Kind>,
     woken: BTreeMap<Kind, i64>,
+    /// The wake that is due is held back.
+    held: bool,
     strikes: Arc<Mutex<Strikes>>,
 }
 
@@ -94,6 +96,7 @@ impl Observer {
             step: since.div_euclid(HOUR / STEPS) + 1,
             pending: BTreeSet::new(),
             woken: BTreeMap::new(),
+            held: false,
             strikes: Arc::new(Mutex::new(strikes)),
             shared,
         }
@@ -166,7 +169,8 @@ impl Observer {
         shared.clock.wait_until(time).await;
         self.step += 1;
         let end = shared.log.end_at(time);
-        let ended = self.block >= shared.log.blocks();
+        let ended = end >= shared.log.blocks();
+        let arrived = end > self.block;
         for block in self.block..end {
             for kind in &self.kinds {
                 if let Some(plan) = shared.plans.get(kind)
@@ -190,7 +194,11 @@ impl Observer {
             let spurious = !ended && key.with(1).chance(per_step(shared.config.spurious));
             return (spurious || unlocked).then(|| self.kinds.clone());
         }
-        if !unlocked && key.with(2).chance(shared.config.coalesced) {
+        // What was held back waits for the next phone to save something.
+        if arrived {
+            self.held = !unlocked && !ended && key.with(2).chance(shared.config.coalesced);
+        }
+        if self.held && !unlocked {
             return None;
         }
         for kind in &due {

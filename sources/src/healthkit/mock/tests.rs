@@ -310,11 +310,11 @@ async fn denied_types_look_empty() {
     assert!(!all(&store, "StepCount").await.is_empty());
 }
 
-/// Scenario: all types, a few people, a season. Guarantees: every type that the store lists has samples, in its
+/// Scenario: all types, a few people, some months. Guarantees: every type that the store lists has samples, in its
 /// own form and unit; only characteristics and CDA documents are not listed.
 #[tokio::test]
 async fn every_type_is_made() {
-    let store = store(Config { density: 0.2, ..config(2, 120, 6) });
+    let store = store(Config { density: 0.2, ..config(2, 60, 4) });
     let kinds = store.kinds();
     let left_out = Kind::all().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>();
     assert_eq!(left_out.len(), 7, "{left_out:?}");
@@ -479,7 +479,8 @@ async fn time_passes_and_wakes() {
 async fn three_strikes_end_the_wakes() {
     let steps = kind("StepCount");
     let config = Config { speed: Speed::Factor(60.0), ..config(7, 30, 1) };
-    let patience = Duration::from_secs(86_400);
+    // Sixty hours of mock time.
+    let patience = Duration::from_secs(3600);
     let count = async |store: &MockStore| {
         let mut wakes = store.observe(&[steps]).await.unwrap();
         let mut held = Vec::new();
@@ -521,7 +522,8 @@ async fn spurious_and_coalesced_wakes() {
     };
     let plain = wakes(base.clone()).await;
     assert!(wakes(Config { spurious: 1.0, ..base.clone() }).await > plain + 20);
-    assert!(wakes(Config { frequency: Frequency::Daily, ..base.clone() }).await <= 6);
+    // Two types, on three days and in the hours after them.
+    assert!(wakes(Config { frequency: Frequency::Daily, ..base.clone() }).await <= 1 + 2 * 5);
     let held = wakes(Config { coalesced: 0.9, ..base }).await;
     assert!(held > 0 && held <= plain, "{held} {plain}");
 }
