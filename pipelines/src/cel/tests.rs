@@ -495,7 +495,10 @@ fn the_reference_is_true() {
     }
     for (name, _) in Field::ALL {
         let last = name.rsplit('.').next().unwrap();
-        assert!(reference.contains(&format!("`{name}`")) || reference.contains(&format!("`.{last}`")), "{name}");
+        assert!(
+            reference.contains(&format!("`{name}`")) || reference.contains(&format!("`.{last}`")),
+            "{name}"
+        );
     }
     assert_eq!((MAX_EXPRESSION_BYTES, MAX_BRACKETS, MAX_DEPTH), (16_384, 24, 64));
 }
