@@ -45,7 +45,7 @@
 //! | id as blob, the table itself | 50,000, falling (3.1 million) | – |
 //! | id as blob, an index | 48,000, falling (3.2 million) | – |
 //!
-//! **Schema.** `docs/sqlite-schema.md`; readers use the view `samples`. Its version is SQLite's `user_version`.
+//! **Schema.** `docs/reference/sqlite-schema.md`; readers use the view `samples`. Its version is SQLite's `user_version`.
 //!
 //! **Errors.** Busy, a full disk and failing input or output are `Transient`; a file that is no database, is
 //! another program's, is damaged or has a newer schema is `State`. A record whose value has no JSON form is a reject.

@@ -29,7 +29,7 @@ macro_rules! rfc3339 {
     };
 }
 
-/// Everything there is, in one script. `docs/sqlite-schema.md` explains it.
+/// Everything there is, in one script. `docs/reference/sqlite-schema.md` explains it.
 const SCHEMA: &str = concat!(
     r#"
 CREATE TABLE database (id BLOB NOT NULL) STRICT;

@@ -494,7 +494,7 @@ async fn a_deleted_sample_leaves_no_bytes() {
     assert!(!holds());
 }
 
-/// Scenario: the queries that `docs/sqlite-schema.md` recommends. Guarantees: they go by the key and read no other
+/// Scenario: the queries that `docs/reference/sqlite-schema.md` recommends. Guarantees: they go by the key and read no other
 /// type or month.
 #[tokio::test]
 async fn queries_by_type_and_month_use_the_key() {
