@@ -25,7 +25,7 @@ use super::{
 use crate::{
     PipelineSpec,
     definition::{MAX_PIPELINE_NAME, is_name},
-    state::{Definition, Desired, RedbStore},
+    state::{Desired, RedbStore, StoredDefinition},
 };
 
 /// The pipelines of a state directory. Clones are the same runtime. See the [module](crate::runtime) for what is
@@ -165,7 +165,7 @@ impl Runtime {
     /// If the definitions can't be read at all.
     pub async fn resume_active(
         &self,
-        mut resolve: impl FnMut(&Definition) -> Result<PipelineSpec>,
+        mut resolve: impl FnMut(&StoredDefinition) -> Result<PipelineSpec>,
     ) -> Result<Resumed> {
         let mut resumed = Resumed::default();
         for definition in self.store().definitions().await? {
@@ -356,7 +356,7 @@ impl Runtime {
 
     async fn resume_definition(
         &self,
-        definition: &Definition,
+        definition: &StoredDefinition,
         spec: Result<PipelineSpec>,
     ) -> Result<Option<Handle>> {
         let spec = spec.map_err(|error| error.at(&definition.name))?;

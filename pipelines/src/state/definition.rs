@@ -20,7 +20,7 @@ pub enum Desired {
 
 /// A pipeline that was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
+pub struct StoredDefinition {
     /// Its name.
     pub name: Name,
     /// What it was read from; `None` for one made in Rust code.

@@ -38,6 +38,6 @@ mod tables;
 mod tests;
 
 pub use self::{
-    definition::{Definition, Desired},
+    definition::{Desired, StoredDefinition},
     store::{DATABASE, RedbStore},
 };

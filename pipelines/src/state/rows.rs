@@ -21,7 +21,7 @@ use redb::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Definition, Desired,
+    Desired, StoredDefinition,
     seal::{seal, unseal},
 };
 use crate::DefinitionSource;
@@ -136,9 +136,9 @@ impl DefinitionRow {
         DefinitionRow { desired, ..self }
     }
 
-    pub(super) fn named(self, name: &str) -> Definition {
+    pub(super) fn named(self, name: &str) -> StoredDefinition {
         let source = self.source.map(|(text, path)| DefinitionSource { text, path });
-        Definition { name: Name::from(name), source, desired: self.desired }
+        StoredDefinition { name: Name::from(name), source, desired: self.desired }
     }
 }
 
@@ -390,7 +390,7 @@ pub(super) fn definition(
 /// being started.
 pub(super) fn definitions(
     table: &impl ReadableTable<&'static str, &'static [u8]>,
-) -> Result<Vec<Result<Definition>>, StorageError> {
+) -> Result<Vec<Result<StoredDefinition>>, StorageError> {
     let mut definitions = Vec::new();
     for row in table.iter()? {
         let (key, value) = row?;

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use redb::ReadTransaction;
 
 use super::{
-    Definition, Desired,
+    Desired, StoredDefinition,
     file::DatabaseFile,
     group::Writer,
     reserve::Reserve,
@@ -116,7 +116,7 @@ impl RedbStore {
     }
 
     /// A pipeline's definition.
-    pub async fn definition(&self, pipeline: &Name) -> Result<Option<Definition>> {
+    pub async fn definition(&self, pipeline: &Name) -> Result<Option<StoredDefinition>> {
         let pipeline = pipeline.clone();
         self.read(move |transaction| {
             let row = rows::definition(&transaction.open_table(DEFINITIONS)?, &pipeline)?;
@@ -126,7 +126,7 @@ impl RedbStore {
     }
 
     /// All definitions, by name; a damaged one is an error in its place.
-    pub async fn definitions(&self) -> Result<Vec<Result<Definition>>> {
+    pub async fn definitions(&self) -> Result<Vec<Result<StoredDefinition>>> {
         self.read(|transaction| Ok(rows::definitions(&transaction.open_table(DEFINITIONS)?)?)).await
     }
 

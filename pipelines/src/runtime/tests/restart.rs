@@ -7,7 +7,7 @@ use afferent_core::{CheckpointStore, Error, ErrorKind};
 use super::*;
 use crate::{
     DefinitionSource,
-    state::{DATABASE, Definition, Desired},
+    state::{DATABASE, Desired, StoredDefinition},
 };
 
 /// Scenario: applied pipelines run, are paused, stopped, or come to their end; one was merely run; the process ends in
@@ -50,7 +50,7 @@ async fn what_was_active_is_resumed() {
         let runtime = open(&directory).await;
         let mut events = runtime.events();
         let mut texts = Vec::new();
-        let resolve = |definition: &Definition| {
+        let resolve = |definition: &StoredDefinition| {
             texts.push(definition.source.clone().unwrap().text);
             Ok(feeds[definition.name.as_str()].spec(&definition.name))
         };

@@ -119,10 +119,11 @@ async fn definitions_survive() {
     assert!(store.set_desired(&b, Desired::Paused).await.unwrap());
     assert!(!store.set_desired(&Name::from("c"), Desired::Running).await.unwrap());
     let store = open_sim(&disk.power_loss(3)).await;
-    let all: Vec<Definition> = store.definitions().await.unwrap().into_iter().map(Result::unwrap).collect();
+    let all: Vec<StoredDefinition> =
+        store.definitions().await.unwrap().into_iter().map(Result::unwrap).collect();
     let expected = [
-        Definition { name: a.clone(), source: Some(source), desired: Desired::Running },
-        Definition { name: b.clone(), source: None, desired: Desired::Paused },
+        StoredDefinition { name: a.clone(), source: Some(source), desired: Desired::Running },
+        StoredDefinition { name: b.clone(), source: None, desired: Desired::Paused },
     ];
     assert_eq!(all, expected);
     store.undefine(&a).await.unwrap();
