@@ -101,16 +101,17 @@ impl Located {
                 });
                 continue;
             }
+            let label = format!("{}!{name}", file_name(path));
             let found = archive
                 .by_index(index)
                 .map_err(|error| zip_error(path, Some(&name), error))
                 .and_then(|mut entry| {
-                    prolog::find_root_in(&mut entry).map_err(|error| read_error(path, &name, 0, error))
+                    prolog::find_root_in(&mut entry).map_err(|error| read_error(path, &label, 0, error))
                 });
             match found {
                 Ok(Found::Export(_)) => {
                     return Ok(Located {
-                        label: format!("{}!{name}", file_name(path)),
+                        label,
                         fingerprint: format!("zip {name} {size} {crc:08x}"),
                         size,
                         kind: Kind::Zip { archive, index },
@@ -147,15 +148,22 @@ impl Located {
     }
 }
 
-/// The error of reading the XML called `label` at `offset`. What inflate and the checksum find is damage; the
-/// rest is the file system's.
+/// The error of reading the XML called `label` at `offset`: what the operating system did not say is what inflate
+/// and the checksum found.
 pub(super) fn read_error(path: &Path, label: &str, offset: u64, error: io::Error) -> Error {
-    match error.kind() {
-        Io::InvalidData | Io::InvalidInput | Io::UnexpectedEof => {
-            Error::state(format!("{label} is damaged at byte {offset} of the XML: {error}; {GET_IT_AGAIN}"))
-        }
-        _ => io_error("read", path, error),
+    if error.raw_os_error().is_some() {
+        io_error("read", path, error)
+    } else if error.kind() == Io::Unsupported {
+        not_supported(label, &error)
+    } else {
+        Error::state(format!("{label} is damaged at byte {offset} of the XML: {error}; {GET_IT_AGAIN}"))
     }
+}
+
+fn not_supported(what: &str, error: &dyn std::error::Error) -> Error {
+    Error::state(format!(
+        "{what} is packed in a way that is not supported ({error}); unzip it and give the export.xml"
+    ))
 }
 
 fn cant_open(path: &Path, error: io::Error) -> Error {
@@ -172,15 +180,9 @@ fn zip_error(path: &Path, entry: Option<&str>, error: ZipError) -> Error {
     let place = entry.map(|name| format!("!{name}")).unwrap_or_default();
     let path_text = format!("{}{place}", path.display());
     match error {
-        ZipError::Io(error)
-            if !matches!(error.kind(), Io::UnexpectedEof | Io::InvalidData | Io::InvalidInput) =>
-        {
-            io_error("read", path, error)
-        }
-        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
-            Error::state(format!(
-                "{path_text} is packed in a way that is not supported ({error}); unzip it and give the export.xml"
-            ))
+        ZipError::Io(error) if error.raw_os_error().is_some() => io_error("read", path, error),
+        error @ (ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_)) => {
+            not_supported(&path_text, &error)
         }
         // Opened as a whole: the directory at the end is what the zip reader reads first.
         error if entry.is_none() => Error::state(format!(

@@ -292,10 +292,10 @@ impl<R: Read> Reader<R> {
             let names: Vec<String> =
                 self.unknown.iter().map(|(name, count)| format!("{count} {name}")).collect();
             self.events.notice(format!(
-                "passed over {} elements of unknown names in {} ({})",
-                self.out.place.unknown,
+                "elements of unknown names were passed over in {}: {} in all ({})",
                 self.label,
-                if names.is_empty() { "before this run".to_owned() } else { names.join(", ") }
+                self.out.place.unknown,
+                if names.is_empty() { "none in this run".to_owned() } else { names.join(", ") }
             ));
         }
     }

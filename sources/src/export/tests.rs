@@ -308,7 +308,7 @@ async fn each_element_becomes_its_record() {
     assert_eq!(ids.len(), records.len());
     let notices = bench.notices();
     assert_eq!(notices[0], "reading export.xml, exported 2026-03-02 08:10:05 +0100");
-    assert_eq!(notices[1], "passed over 1 elements of unknown names in export.xml (1 Other)");
+    assert_eq!(notices[1], "elements of unknown names were passed over in export.xml: 1 in all (1 Other)");
 }
 
 /// Scenario: the same export with a broken DTD, control characters, another address in the device, a byte order
@@ -352,6 +352,25 @@ async fn the_export_in_a_zip_is_found_by_its_root() {
     assert!(given.error.is_none(), "{given:?}");
     assert_eq!(given.records.len(), 1);
     assert!(given.positions[0].fingerprint.contains("x/导出.xml"));
+}
+
+/// Scenario: a zip written in one go, with data descriptors behind its entries, and one with sizes of 64 bits, as exports
+/// over 4 GiB have. Guarantees: both are read.
+#[tokio::test]
+async fn streamed_and_large_zips_are_read() {
+    let export = document(&steps("1"));
+    let mut streamed = ZipWriter::new_stream(Vec::new());
+    streamed.start_file("a/export.xml", SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut streamed, export.as_bytes()).unwrap();
+    let streamed = streamed.finish().unwrap().into_inner();
+    let mut large = Cursor::new(Vec::new());
+    write_export_zip(1, 1, &mut large).unwrap();
+    let bench = Bench::new(10);
+    for (name, content) in [("streamed.zip", streamed), ("large.zip", large.into_inner())] {
+        let given = bench.read_all(name, content).await;
+        assert!(given.error.is_none(), "{name}: {:?}", given.error);
+        assert_eq!(given.records.len(), 1, "{name}");
+    }
 }
 
 /// Scenario: a zip and a plain XML are read with a stop after every pull, then resumed by a new source; batches of
@@ -431,8 +450,12 @@ async fn bad_files_give_one_clear_error() {
     let central = zip.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
     encrypted[6] |= 1;
     encrypted[central + 8] |= 1;
+    // The method, in the local and in the central header: bzip2.
+    let mut packed = zip.clone();
+    packed[8] = 12;
+    packed[central + 10] = 12;
     let html = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>";
-    let cases: [(&str, &[u8], &str); 9] = [
+    let cases: [(&str, &[u8], &str); 10] = [
         ("empty.zip", b"", "is empty"),
         ("cut.zip", &zip[..zip.len() / 2], "directory at the end of the zip is missing"),
         ("page.xml", html, "found the root <html>"),
@@ -445,6 +468,7 @@ async fn bad_files_give_one_clear_error() {
             "no Apple Health export in this zip",
         ),
         ("locked.zip", &encrypted, "is encrypted"),
+        ("packed.zip", &packed, "in a way that is not supported"),
         ("none.zip", &zip_of(&[]), "no Apple Health export in this zip"),
     ];
     let bench = Bench::new(10);
