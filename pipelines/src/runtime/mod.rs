@@ -31,6 +31,7 @@ mod handle;
 mod options;
 mod pipelines;
 mod run;
+mod slot;
 mod status;
 mod supervisor;
 #[cfg(test)]

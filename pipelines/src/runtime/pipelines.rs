@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Handle, PipelineState, PipelineStatus, RuntimeOptions, directory,
     run::{Phase, Run},
+    slot::{Known, Slot},
     supervisor::{World, supervise},
 };
 use crate::{
@@ -42,23 +43,6 @@ struct Inner {
     slots: Mutex<BTreeMap<Name, Arc<Slot>>>,
     /// Set by `shutdown`: nothing is started any more.
     closing: CancellationToken,
-}
-
-/// One name.
-#[derive(Debug)]
-struct Slot {
-    /// Held while a command takes effect.
-    control: tokio::sync::Mutex<()>,
-    known: Mutex<Known>,
-}
-
-#[derive(Clone, Debug)]
-struct Known {
-    spec: PipelineSpec,
-    /// Whether its definition is stored.
-    applied: bool,
-    /// The newest run, which may have ended.
-    run: Option<Arc<Run>>,
 }
 
 /// What [`Runtime::resume_active`] did.
@@ -396,12 +380,7 @@ impl Runtime {
         let slot = self
             .slots()
             .entry(spec.name.clone())
-            .or_insert_with(|| {
-                Arc::new(Slot {
-                    control: tokio::sync::Mutex::new(()),
-                    known: Mutex::new(Known { spec, applied, run: None }),
-                })
-            })
+            .or_insert_with(|| Arc::new(Slot::new(spec, applied)))
             .clone();
         Ok(slot)
     }
@@ -436,22 +415,5 @@ impl Runtime {
         };
         self.inner.tasks.spawn(supervise(world.clone(), run.clone(), commands));
         Ok(Handle { run })
-    }
-}
-
-impl Slot {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // Each change is one assignment, so a panic elsewhere leaves it whole.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn active(&self) -> Option<Arc<Run>> {
-        self.known().run.clone().filter(|run| run.is_active())
-    }
-
-    fn set(&self, spec: PipelineSpec, applied: bool) {
-        let mut known = self.known();
-        known.spec = spec;
-        known.applied = applied;
     }
 }

@@ -27,6 +27,7 @@
 
 mod backend;
 mod definition;
+mod digest;
 mod file;
 mod group;
 mod reserve;

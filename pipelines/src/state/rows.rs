@@ -10,9 +10,9 @@
 //! | `states` | pipeline, stage, key, epoch | one byte that says whether the key is there, and its bytes |
 //! | `superseded` | pipeline, epoch | redb's form of a list of (stage, key, epoch): versions that this epoch made superfluous |
 //! | `dead_letters` | pipeline, epoch, number in it | [`DeadLetter`] |
-//! | `definitions` | pipeline | [`DefinitionRow`] |
+//! | `definitions` | pipeline | [`DefinitionRow`](super::definition::DefinitionRow) |
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use afferent_core::{Checkpoint, DeadLetter, Epoch, Error, Generation, Name, Position, Result, StoreId};
 use redb::{
@@ -21,10 +21,9 @@ use redb::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Desired, StoredDefinition,
+    digest::{Digest, Digests},
     seal::{seal, unseal},
 };
-use crate::DefinitionSource;
 
 /// Version of the layout. A database of a newer one is refused.
 pub(super) const SCHEMA: u16 = 1;
@@ -90,58 +89,6 @@ pub(super) struct Head {
     pub(super) fallback: Option<(Epoch, String)>,
 }
 
-/// What the live rows of one transform's state add up to, so that one that is lost or too old is noticed: its own
-/// checksum only tells that it is whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Digest {
-    rows: u64,
-    checksums: u64,
-}
-
-impl Digest {
-    /// Adds a live row, as it stands in the table.
-    pub(super) fn add(&mut self, sealed: &[u8]) {
-        self.rows = self.rows.wrapping_add(1);
-        self.checksums = self.checksums.wrapping_add(checksum_of(sealed));
-    }
-
-    /// Takes a row away again.
-    pub(super) fn remove(&mut self, sealed: &[u8]) {
-        self.rows = self.rows.wrapping_sub(1);
-        self.checksums = self.checksums.wrapping_sub(checksum_of(sealed));
-    }
-}
-
-fn checksum_of(sealed: &[u8]) -> u64 {
-    sealed.first_chunk().map_or(0, |crc| u32::from_be_bytes(*crc).into())
-}
-
-/// The digests of a pipeline's state at the end of an epoch, by stage.
-pub(super) type Digests = BTreeMap<Name, Digest>;
-
-/// A row of `definitions`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct DefinitionRow {
-    /// Text and path.
-    source: Option<(String, PathBuf)>,
-    desired: Desired,
-}
-
-impl DefinitionRow {
-    pub(super) fn new(source: Option<DefinitionSource>, desired: Desired) -> DefinitionRow {
-        DefinitionRow { source: source.map(|source| (source.text, source.path)), desired }
-    }
-
-    pub(super) fn with(self, desired: Desired) -> DefinitionRow {
-        DefinitionRow { desired, ..self }
-    }
-
-    pub(super) fn named(self, name: &str) -> StoredDefinition {
-        let source = self.source.map(|(text, path)| DefinitionSource { text, path });
-        StoredDefinition { name: Name::from(name), source, desired: self.desired }
-    }
-}
-
 /// Makes the tables of a new database.
 pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<(), redb::Error> {
     let mut meta = transaction.open_table(META)?;
@@ -189,7 +136,7 @@ pub(super) fn pack(value: &impl Serialize) -> Result<Vec<u8>> {
 }
 
 /// Reads a value under `key`; `None` when it is damaged.
-fn unpack<T: DeserializeOwned>(key: &[&[u8]], sealed: &[u8]) -> Option<T> {
+pub(super) fn unpack<T: DeserializeOwned>(key: &[&[u8]], sealed: &[u8]) -> Option<T> {
     rmp_serde::from_slice(unseal(key, sealed)?).ok()
 }
 
@@ -372,40 +319,6 @@ pub(super) fn dead_letters(
 /// The key of a dead letter, for its seal.
 pub(super) fn letter_key<'a>(pipeline: &'a str, epoch: &'a [u8; 8], number: &'a [u8; 8]) -> [&'a [u8]; 3] {
     [pipeline.as_bytes(), epoch, number]
-}
-
-/// A pipeline's definition, if it was applied.
-pub(super) fn definition(
-    table: &impl ReadableTable<&'static str, &'static [u8]>,
-    pipeline: &str,
-) -> Result<Option<DefinitionRow>, Failure> {
-    let Some(row) = table.get(pipeline)? else { return Ok(None) };
-    match unpack(&[pipeline.as_bytes()], row.value()) {
-        Some(definition) => Ok(Some(definition)),
-        None => Err(Error::state(damaged_definition(pipeline)).into()),
-    }
-}
-
-/// All definitions, by name; a damaged one is an error in its place, so that it does not keep the others from
-/// being started.
-pub(super) fn definitions(
-    table: &impl ReadableTable<&'static str, &'static [u8]>,
-) -> Result<Vec<Result<StoredDefinition>>, StorageError> {
-    let mut definitions = Vec::new();
-    for row in table.iter()? {
-        let (key, value) = row?;
-        let name = key.value();
-        let row: Option<DefinitionRow> = unpack(&[name.as_bytes()], value.value());
-        definitions.push(match row {
-            Some(row) => Ok(row.named(name)),
-            None => Err(Error::state(damaged_definition(name))),
-        });
-    }
-    Ok(definitions)
-}
-
-fn damaged_definition(pipeline: &str) -> String {
-    format!("the definition of pipeline `{pipeline}` in the state database is damaged; apply it again")
 }
 
 /// The list in a row of `superseded`, in redb's own form.

@@ -16,10 +16,11 @@ use redb::ReadTransaction;
 
 use super::{
     Desired, StoredDefinition,
+    definition::{self, DefinitionRow},
     file::DatabaseFile,
     group::Writer,
     reserve::Reserve,
-    rows::{self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, DefinitionRow, Failure, PIPELINES, STATES},
+    rows::{self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, PIPELINES, STATES},
 };
 use crate::DefinitionSource;
 
@@ -119,7 +120,7 @@ impl RedbStore {
     pub async fn definition(&self, pipeline: &Name) -> Result<Option<StoredDefinition>> {
         let pipeline = pipeline.clone();
         self.read(move |transaction| {
-            let row = rows::definition(&transaction.open_table(DEFINITIONS)?, &pipeline)?;
+            let row = definition::find(&transaction.open_table(DEFINITIONS)?, &pipeline)?;
             Ok(row.map(|row| row.named(&pipeline)))
         })
         .await
@@ -127,7 +128,7 @@ impl RedbStore {
 
     /// All definitions, by name; a damaged one is an error in its place.
     pub async fn definitions(&self) -> Result<Vec<Result<StoredDefinition>>> {
-        self.read(|transaction| Ok(rows::definitions(&transaction.open_table(DEFINITIONS)?)?)).await
+        self.read(|transaction| Ok(definition::all(&transaction.open_table(DEFINITIONS)?)?)).await
     }
 
     /// Completes what is queued and closes the database; later calls fail. Dropping the store closes it, too, but

@@ -11,9 +11,11 @@ use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 
 use super::{
     Desired,
+    definition::{self, DefinitionRow},
+    digest::{Digest, Digests},
     rows::{
-        self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, DefinitionRow, Digest, Digests, Failure, GONE, Head,
-        LetterKey, PIPELINES, STATES, SUPERSEDED, StateKey, THERE, Version,
+        self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, GONE, Head, LetterKey, PIPELINES, STATES,
+        SUPERSEDED, StateKey, THERE, Version,
     },
     seal::{seal, unseal},
 };
@@ -166,7 +168,7 @@ impl<'t> Tables<'t> {
 
     /// Stores the desired state of a pipeline that has a definition; whether it has one.
     pub(super) fn set_desired(&mut self, pipeline: &Name, desired: Desired) -> Result<bool, Failure> {
-        let Some(row) = rows::definition(&self.definitions, pipeline)? else { return Ok(false) };
+        let Some(row) = definition::find(&self.definitions, pipeline)? else { return Ok(false) };
         self.define(pipeline, &row.with(desired))?;
         Ok(true)
     }
