@@ -1,5 +1,13 @@
-//! Placeholder.
+//! Source stages: where records come from.
+//!
+//! | module | what it reads |
+//! |---|---|
+//! | [`healthkit`] | a HealthKit store, by observer queries and anchors |
+//! | `export` | an Apple Health export |
+//! | `file` | files of NDJSON or CSV |
 
 #[cfg(feature = "export")]
 pub mod export;
+#[cfg(feature = "file")]
+pub mod file;
 pub mod healthkit;

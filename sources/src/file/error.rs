@@ -14,6 +14,7 @@ pub(super) fn read_error(path: &Path, error: io::Error, follow: bool) -> Error {
         io::ErrorKind::IsADirectory => (true, "name the files in it, as in `dir/*.ndjson`"),
         _ => (false, "see the cause"),
     };
-    let kind = if lasting && !follow { ErrorKind::Config } else { ErrorKind::Transient { retry_after: None } };
+    let kind =
+        if lasting && !follow { ErrorKind::Config } else { ErrorKind::Transient { retry_after: None } };
     Error::new(kind, format!("can't read {}: {error} ({hint})", path.display()))
 }

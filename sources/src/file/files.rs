@@ -1,7 +1,7 @@
 //! [`Files`]: the files a source knows, through rotation, replacement and loss.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -100,6 +100,7 @@ impl Files {
                 None => find(&*self.disk, &mark.path, mark.id)
                     .map_err(|error| read_error(&mark.path, error, self.follow))?,
             };
+            known.unlinked = path.is_none();
             match path {
                 Some(path) if path != mark.path => {
                     let (old, new) = (mark.path.display(), path.display());
@@ -107,18 +108,21 @@ impl Files {
                     mark.path = path;
                 }
                 Some(_) => {}
-                None if known.handle.is_some() => known.unlinked = true,
+                // Its handle still leads to it.
+                None if known.handle.is_some() => {}
                 None => gone.push(index),
             }
         }
         for index in gone.into_iter().rev() {
             self.forget(index);
         }
+        let mut known: HashSet<FileId> = self.list.iter().map(|known| known.mark.id).collect();
         for (path, id) in paths {
-            if self.list.iter().all(|known| known.mark.id != id) {
+            if known.insert(id) {
                 if self.list.iter().any(|known| known.mark.path == path) {
                     let path = path.display();
-                    self.events.notice(format!("another file stands at {path}: it is read from its beginning"));
+                    self.events
+                        .notice(format!("another file stands at {path}: it is read from its beginning"));
                 }
                 let mark = Mark { path, id, head: Head::default(), offset: 0, line: 1, done: false };
                 self.list.push(Known::new(mark));
@@ -154,7 +158,8 @@ impl Files {
         let handle = match &known.handle {
             Some(handle) => handle.clone(),
             None => {
-                let handle = self.disk.open(&known.mark.path, OpenMode::Read).map_err(fail(&known.mark.path))?;
+                let handle =
+                    self.disk.open(&known.mark.path, OpenMode::Read).map_err(fail(&known.mark.path))?;
                 if handle.info().map_err(fail(&known.mark.path))?.id != known.mark.id {
                     return Ok(Visit::Nothing);
                 }
@@ -162,10 +167,12 @@ impl Files {
                 handle
             }
         };
-        let same = info.len > known.seen && known.mark.head.matches(&*handle).map_err(fail(&known.mark.path))?;
+        let same =
+            info.len > known.seen && known.mark.head.matches(&*handle).map_err(fail(&known.mark.path))?;
         if !same {
             let path = known.mark.path.display();
-            self.events.notice(format!("{path} was truncated or written anew: it is read from its beginning"));
+            self.events
+                .notice(format!("{path} was truncated or written anew: it is read from its beginning"));
             known.rewind();
             known.mark.head.matches(&*handle).map_err(fail(&known.mark.path))?;
         }
@@ -186,6 +193,13 @@ impl Files {
         true
     }
 
+    /// Forgets what was read beyond the mark of a file.
+    pub(super) fn unsee(&mut self, id: FileId) {
+        if let Some(known) = self.list.iter_mut().find(|known| known.mark.id == id) {
+            known.seen = known.mark.offset;
+        }
+    }
+
     fn forget(&mut self, index: usize) {
         let mark = self.list.remove(index).mark;
         if !mark.done {
@@ -199,7 +213,9 @@ impl Files {
     }
 
     fn limit_handles(&mut self, keep: usize) {
-        let open = |(index, known): &(usize, &mut Known)| *index != keep && known.handle.is_some() && !known.unlinked;
+        let open = |(index, known): &(usize, &mut Known)| {
+            *index != keep && known.handle.is_some() && !known.unlinked
+        };
         if self.list.iter().filter(|known| known.handle.is_some()).count() > MAX_HANDLES
             && let Some((_, known)) =
                 self.list.iter_mut().enumerate().filter(open).min_by_key(|(_, known)| known.visit)

@@ -28,13 +28,14 @@ pub(super) fn expand(pattern: &str, follow: bool) -> Result<Vec<PathBuf>> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
         Err(error) => return Err(read_error(path, error, follow)),
     }
-    let found = ::glob::glob(pattern)
-        .map_err(|error| Error::config(format!("{pattern} is not a glob: {} at byte {}", error.msg, error.pos)))?;
+    let found = ::glob::glob(pattern).map_err(|error| {
+        Error::config(format!("{pattern} is not a glob: {} at byte {}", error.msg, error.pos))
+    })?;
     let mut paths = Vec::new();
     for entry in found {
         let path = entry.map_err(|error| {
             let path = error.path().to_owned();
-            read_error(&path, error.into_error(), follow)
+            read_error(&path, error.into(), follow)
         })?;
         if path.is_dir() {
             continue;

@@ -70,6 +70,7 @@ pub(super) fn save<'m>(pattern: &str, marks: impl Iterator<Item = &'m Mark>) -> 
 /// What [`save`] saved.
 pub(super) fn load(position: &Position) -> Result<Vec<Mark>> {
     let saved: Vec<Saved> = position.read(VERSION)?;
-    let mark = |Saved(path, id, head, offset, line, done)| Mark { path: path.into(), id, head, offset, line, done };
+    let mark =
+        |Saved(path, id, head, offset, line, done)| Mark { path: path.into(), id, head, offset, line, done };
     Ok(saved.into_iter().map(mark).collect())
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use afferent_core::{
-    Batch, Error, Limits, Position, Pulled, Record, Reject, Rejects, Result, SourceCx, disk::{Disk, DiskFile},
+    Batch, Error, Limits, Position, Pulled, Record, Reject, Rejects, Result, SourceCx,
+    disk::{Disk, DiskFile, FileId},
     event::StageEvents,
 };
 use afferent_formats::{Decoder, DecoderOptions, Format, Location};
@@ -28,7 +29,12 @@ pub(super) struct Reader {
     files: Files,
     /// The file that is read, by its index in the list.
     cursor: usize,
+    /// The file that was read last, if it is not at its end or may grow.
     open: Option<Open>,
+    /// Whether that is the file at the cursor.
+    entered: bool,
+    /// Whether to look which files there are before the next pass.
+    scan_due: bool,
     /// Whether the marks moved since the last position that was given.
     moved: bool,
     progress: Progress,
@@ -36,6 +42,7 @@ pub(super) struct Reader {
 
 /// The file that is being read.
 struct Open {
+    id: FileId,
     name: String,
     file: Arc<dyn DiskFile>,
     window: Window,
@@ -93,7 +100,8 @@ impl Reader {
         }
         let mut progress = Progress::default();
         for known in files.list.iter().filter(|_| !config.follow) {
-            let info = cx.disk.info(&known.mark.path).map_err(|error| read_error(&known.mark.path, error, false))?;
+            let info =
+                cx.disk.info(&known.mark.path).map_err(|error| read_error(&known.mark.path, error, false))?;
             progress.done += known.mark.offset;
             progress.total += info.map_or(0, |info| info.len);
         }
@@ -104,6 +112,8 @@ impl Reader {
             files,
             cursor: 0,
             open: None,
+            entered: false,
+            scan_due: false,
             moved: false,
             progress,
         })
@@ -111,20 +121,33 @@ impl Reader {
 
     /// Reads on. After an error that may heal, the next step goes on from the same place.
     pub(super) fn step(&mut self) -> Result<Step> {
+        let step = self.try_step();
+        if step.is_err() {
+            // What the window holds may not be what the mark says.
+            if let Some(open) = self.open.take() {
+                self.files.unsee(open.id);
+            }
+            self.entered = false;
+        }
+        step
+    }
+
+    fn try_step(&mut self) -> Result<Step> {
+        if self.scan_due {
+            self.files.scan()?;
+            self.scan_due = false;
+        }
         while self.cursor < self.files.list.len() {
-            if self.open.is_none() && !self.enter()? {
-                self.leave();
-                continue;
+            if self.entered || self.enter()? {
+                self.entered = true;
+                if let Some(pulled) = self.read()? {
+                    return Ok(Step::Pulled(pulled));
+                }
             }
-            match self.read()? {
-                Some(pulled) => return Ok(Step::Pulled(pulled)),
-                // Followed files that are at their end are left open, with what they hold of an unfinished item.
-                None => self.leave(),
-            }
+            self.leave();
         }
         if self.config.follow {
-            self.cursor = 0;
-            self.files.scan()?;
+            (self.cursor, self.scan_due) = (0, true);
             return Ok(Step::Dry(self.position()?));
         }
         if self.moved {
@@ -137,18 +160,23 @@ impl Reader {
 
     /// Opens the file at the cursor if there is more in it.
     fn enter(&mut self) -> Result<bool> {
-        let file = match self.files.visit(self.cursor)? {
+        let (file, grown) = match self.files.visit(self.cursor)? {
             Visit::Nothing => return Ok(false),
-            Visit::More(file) | Visit::Rewound(file) => file,
+            Visit::More(file) => (file, true),
+            Visit::Rewound(file) => (file, false),
         };
         let mark = &self.files.list[self.cursor].mark;
+        // A file that grew is read on with what is in memory of its last item.
+        if grown && self.open.as_ref().is_some_and(|open| open.id == mark.id) {
+            return Ok(true);
+        }
         let name = mark.path.display().to_string();
         let mut decoder = self.config.format.decoder(DecoderOptions { strict: self.config.strict });
         if mark.offset > 0 && self.config.format == Format::Csv {
             self.read_header(&file, &name, &mut *decoder)?;
         }
         let window = Window::new(file.clone(), mark.offset, self.config.format);
-        self.open = Some(Open { name, file, window, decoder });
+        self.open = Some(Open { id: mark.id, name, file, window, decoder });
         Ok(true)
     }
 
@@ -170,7 +198,7 @@ impl Reader {
 
     /// Goes on to the next file.
     fn leave(&mut self) {
-        self.open = None;
+        self.entered = false;
         if self.files.leave(self.cursor) {
             self.cursor += 1;
         }

@@ -88,6 +88,9 @@ impl Window {
 
     /// The next items, as many as `limits` allow. At the end of the file, an item that has no end there is given if
     /// `last` says that none will come, else it waits.
+    ///
+    /// # Errors
+    /// Those of the disk; the window is of no use then.
     pub(super) fn next(&mut self, limits: Limits, last: bool) -> io::Result<Found> {
         let (mut end, mut items) = (self.begin, 0);
         loop {
@@ -103,15 +106,15 @@ impl Window {
                 end = self.searched;
                 items += 1;
             }
-            if self.searched < self.filled || (items > 0 && self.filled - end > MAX_ITEM_BYTES) {
+            let full = items >= limits.records.max(1) || (items > 0 && end - self.begin >= limits.bytes);
+            // If the limits are not reached, what is behind the items is the beginning of another.
+            let too_long = self.filled - end > MAX_ITEM_BYTES;
+            if full || (too_long && items > 0) {
                 break;
             }
-            if self.filled - end > MAX_ITEM_BYTES {
+            if too_long {
                 self.begin_skip();
                 continue;
-            }
-            if items >= limits.records.max(1) || (items > 0 && end - self.begin >= limits.bytes) {
-                break;
             }
             let moved = self.make_room();
             end -= moved;
