@@ -70,17 +70,8 @@ impl Runtime {
         let blocking = Blocking::new();
         let (place, locking) = (path.to_owned(), disk.clone());
         let lock = blocking.spawn(move || directory::lock(&*locking, &place)).await??;
-        let open = async |random| RedbStore::open(disk.clone(), clock.clone(), random, path).await;
-        let store = match open(random.fork()).await {
-            Err(error) if set_aside_damaged && error.kind() == afferent_core::ErrorKind::State => {
-                let (place, disk) = (path.to_owned(), disk.clone());
-                let aside = blocking.spawn(move || RedbStore::set_aside(&*disk, &place)).await??;
-                let aside = aside.map(|aside| aside.display().to_string()).unwrap_or_default();
-                tracing::error!("{error}; it was set aside as {aside}, and everything begins anew");
-                open(random.fork()).await?
-            }
-            opened => opened?,
-        };
+        let opening = RedbStore::open(disk.clone(), clock.clone(), random.fork(), path, set_aside_damaged);
+        let store = opening.await?;
         let world = World {
             store: Arc::new(store),
             clock,

@@ -52,6 +52,21 @@ struct Open {
     number: u64,
 }
 
+/// Why a database could not be opened.
+#[derive(Debug)]
+pub(super) enum OpenError {
+    /// It is damaged: setting it aside helps.
+    Damaged(Error),
+    /// Anything else.
+    Failed(Error),
+}
+
+impl From<Error> for OpenError {
+    fn from(error: Error) -> OpenError {
+        OpenError::Failed(error)
+    }
+}
+
 /// A failure of the database, told to everyone whom it concerns.
 #[derive(Clone, Debug)]
 pub(super) struct Broken {
@@ -120,7 +135,11 @@ impl Broken {
 
 impl DatabaseFile {
     /// Opens the database at `path`, or creates it with `id` if there is none. Blocks.
-    pub(super) fn open(disk: Arc<dyn Disk>, path: PathBuf, id: StoreId) -> Result<(DatabaseFile, StoreId)> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        id: StoreId,
+    ) -> Result<(DatabaseFile, StoreId), OpenError> {
         let present = disk.info(&path).map_err(|error| io_error("look at", &path, error))?.is_some();
         if !present {
             create(&*disk, &path, id)?;
@@ -134,8 +153,11 @@ impl DatabaseFile {
             commits: AtomicU64::new(0),
             in_doubt: Arc::default(),
         };
-        let id = file.read(rows::identity)?;
-        Ok((file, id))
+        match file.try_read(rows::identity) {
+            Ok(id) => Ok((file, id?)),
+            Err(broken) if broken.is_damage() => Err(OpenError::Damaged(broken.error())),
+            Err(broken) => Err(OpenError::Failed(broken.error())),
+        }
     }
 
     /// Transactions committed so far.
@@ -145,25 +167,22 @@ impl DatabaseFile {
 
     /// Reads in a snapshot. Blocks.
     pub(super) fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, Failure>) -> Result<T> {
-        let mut refused = None;
-        let result = self.with(|database| {
+        self.try_read(work).map_err(|broken| broken.error())?
+    }
+
+    /// Like [`read`](DatabaseFile::read); a failure of the database apart from a refusal of the work.
+    fn try_read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+    ) -> Result<Result<T>, Broken> {
+        self.with(|database| {
             let transaction = database.begin_read().map_err(redb::Error::from)?;
             match work(&transaction) {
-                Ok(value) => Ok(Some(value)),
-                Err(Failure::Refused(error)) => {
-                    refused = Some(error);
-                    Ok(None)
-                }
+                Ok(value) => Ok(Ok(value)),
+                Err(Failure::Refused(error)) => Ok(Err(error)),
                 Err(Failure::Broken(error)) => Err(error.into()),
             }
-        });
-        match result {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => {
-                Err(refused.unwrap_or_else(|| Error::bug("a read gave neither a value nor an error")))
-            }
-            Err(broken) => Err(broken.error()),
-        }
+        })
     }
 
     /// Does `parts` pieces of work in one durable transaction; `work` says whether a piece changed anything.

@@ -103,23 +103,26 @@ pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<
     Ok(())
 }
 
-/// Checks the layout's version and gives the store's id.
+/// Checks the layout's version and gives the store's id. Damage to either is damage to the whole.
 pub(super) fn identity(transaction: &ReadTransaction) -> Result<StoreId, Failure> {
     let meta = transaction.open_table(META)?;
-    let get = |name: &'static str| -> Result<Vec<u8>, Failure> {
-        let row = meta.get(name)?;
-        let value = row.as_ref().and_then(|row| unseal(&[name.as_bytes()], row.value()));
-        value.map(<[u8]>::to_vec).ok_or_else(|| Error::state(damaged(&format!("`{name}`"))).into())
-    };
-    let schema = get("schema")?.try_into().map_or(0, u16::from_be_bytes);
+    let schema = u16::from_be_bytes(meta_value(&meta, "schema")?);
     if schema > SCHEMA {
         return Err(Error::state(format!(
             "the state directory was written by a newer version of Afferent (layout {schema}, this one reads up to {SCHEMA}); use that version, or a newer one"
         ))
         .into());
     }
-    let id = get("store")?.try_into().map_err(|_| Error::state(damaged("`store`")))?;
-    Ok(StoreId(id))
+    Ok(StoreId(meta_value(&meta, "store")?))
+}
+
+fn meta_value<const N: usize>(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    name: &'static str,
+) -> Result<[u8; N], StorageError> {
+    let row = meta.get(name)?;
+    let value = row.as_ref().and_then(|row| unseal(&[name.as_bytes()], row.value())?.try_into().ok());
+    value.ok_or_else(|| StorageError::Corrupted(format!("its `{name}` is damaged")))
 }
 
 /// What is said of a damaged row.

@@ -1,6 +1,9 @@
 //! [`RedbStore`]: the checkpoint store of a state directory.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use afferent_core::{
     CheckpointStore, DeadLetter, Epoch, Error, Generation, Name, Result, StateRows, StoreId,
@@ -17,7 +20,7 @@ use redb::ReadTransaction;
 use super::{
     Desired, StoredDefinition,
     definition::{self, DefinitionRow},
-    file::DatabaseFile,
+    file::{DatabaseFile, OpenError},
     group::Writer,
     reserve::Reserve,
     rows::{self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, PIPELINES, STATES},
@@ -45,6 +48,10 @@ pub struct RedbStore {
 impl RedbStore {
     /// Opens the store of `directory`, which exists and which no other process uses, or creates it.
     ///
+    /// A damaged database is an error, or, with `set_aside_damaged`, moved to `state.redb.damaged-N` and begun anew:
+    /// whoever wants that must know that sinks without identity, such as files, then get records again. Nothing is
+    /// deleted.
+    ///
     /// # Errors
     /// `State` when the database is damaged or of a newer version, `CantCreate` when it can't be created,
     /// `Transient` when the disk fails or is full.
@@ -53,39 +60,34 @@ impl RedbStore {
         clock: Arc<dyn Clock>,
         mut random: Random,
         directory: &Path,
+        set_aside_damaged: bool,
     ) -> Result<RedbStore> {
         let id = StoreId(random.u128().to_be_bytes());
-        let (path, reserve) = (directory.join(DATABASE), directory.join(RESERVE));
+        let directory = directory.to_owned();
         let blocking = Blocking::new();
         let opening = blocking.spawn(move || {
-            let reserve = Reserve::new(disk.clone(), reserve);
-            DatabaseFile::open(disk, path, id).map(|(file, id)| (file, id, reserve))
+            let reserve = Reserve::new(disk.clone(), directory.join(RESERVE));
+            let open = || DatabaseFile::open(disk.clone(), directory.join(DATABASE), id);
+            let opened = match open() {
+                Err(OpenError::Damaged(error)) if set_aside_damaged => {
+                    let aside = set_aside(&*disk, &directory)?;
+                    tracing::error!(
+                        "{error}; it was moved to {}, and everything begins anew",
+                        aside.display()
+                    );
+                    open()
+                }
+                opened => opened,
+            };
+            match opened {
+                Ok((file, id)) => Ok((file, id, reserve)),
+                Err(OpenError::Damaged(error) | OpenError::Failed(error)) => Err(error),
+            }
         });
         let (file, id, reserve) = opening.await??;
         let file = Arc::new(file);
         let writer = Arc::new(Writer::new(file.clone(), reserve));
         Ok(RedbStore { id, clock, file, writer, blocking })
-    }
-
-    /// Moves the database of `directory` aside, to `state.redb.damaged-N`, so that the next opening begins anew.
-    /// Nothing is deleted. What it was moved to comes back; `None` when there is none. Blocks.
-    pub fn set_aside(disk: &dyn Disk, directory: &Path) -> Result<Option<std::path::PathBuf>> {
-        let path = directory.join(DATABASE);
-        let io = |error| io_error("set aside", &path, error);
-        if disk.info(&path).map_err(io)?.is_none() {
-            return Ok(None);
-        }
-        for number in 1..=MAX_SET_ASIDE {
-            let aside = directory.join(format!("{DATABASE}.damaged-{number}"));
-            if disk.info(&aside).map_err(io)?.is_none() {
-                disk.rename(&path, &aside).and_then(|()| disk.sync_dir(directory)).map_err(io)?;
-                return Ok(Some(aside));
-            }
-        }
-        Err(Error::state(format!(
-            "{} holds {MAX_SET_ASIDE} damaged databases; move them elsewhere and look at the disk",
-            directory.display()
-        )))
     }
 
     /// How many transactions were committed since it was opened.
@@ -242,6 +244,23 @@ impl CheckpointStore for RedbStore {
         })
         .await
     }
+}
+
+/// Moves the database of `directory` to a free name beside it.
+fn set_aside(disk: &dyn Disk, directory: &Path) -> Result<PathBuf> {
+    let path = directory.join(DATABASE);
+    let io = |error| io_error("set aside", &path, error);
+    for number in 1..=MAX_SET_ASIDE {
+        let aside = directory.join(format!("{DATABASE}.damaged-{number}"));
+        if disk.info(&aside).map_err(io)?.is_none() {
+            disk.rename(&path, &aside).and_then(|()| disk.sync_dir(directory)).map_err(io)?;
+            return Ok(aside);
+        }
+    }
+    Err(Error::state(format!(
+        "{} holds {MAX_SET_ASIDE} damaged databases; move them elsewhere and look at the disk",
+        directory.display()
+    )))
 }
 
 /// What `load` finds.

@@ -138,9 +138,13 @@ async fn newer_versions_are_refused() {
     damage(&disk, rows::META, "schema", |value| {
         *value = seal::seal(&[b"schema"], &(rows::SCHEMA + 1).to_be_bytes());
     });
-    let error = open(disk.shared(), Path::new(DIRECTORY), 1).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::State);
-    assert!(error.message().contains("newer version"), "{error}");
+    for set_aside in [false, true] {
+        let (clock, random) = (Arc::new(TestClock::default()), Random::from_seed(1));
+        let opened = RedbStore::open(disk.shared(), clock, random, Path::new(DIRECTORY), set_aside).await;
+        let error = opened.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State);
+        assert!(error.message().contains("newer version"), "{error}");
+    }
 }
 
 /// Scenario: one bit to 64 anywhere in the file are flipped while it is closed. Guarantees: G4, G5: each pipeline gives a
@@ -219,12 +223,17 @@ async fn a_damaged_database_is_set_aside_on_request_only() {
         assert_eq!(error.kind(), ErrorKind::State);
         assert!(error.message().contains("--from-start"), "{error}");
     }
-    let aside = RedbStore::set_aside(&disk, directory).unwrap().unwrap();
-    assert_eq!(aside, directory.join("state.redb.damaged-1"));
-    assert_eq!(RedbStore::set_aside(&disk, directory).unwrap(), None);
-    let store = open_sim(&disk).await;
-    assert!(resume(&store, "a").await.unwrap().is_none());
-    drop(store);
-    assert_eq!(RedbStore::set_aside(&disk, directory).unwrap(), Some(directory.join("state.redb.damaged-2")));
-    assert!(disk.info(&aside).unwrap().is_some());
+    for number in 1..3 {
+        let random = Random::from_seed(number);
+        let store =
+            RedbStore::open(disk.shared(), Arc::new(TestClock::default()), random, directory, true).await;
+        let store = store.unwrap();
+        assert!(resume(&store, "a").await.unwrap().is_none());
+        drop(store);
+        let aside = directory.join(format!("state.redb.damaged-{number}"));
+        assert!(disk.info(&aside).unwrap().is_some());
+        // Damage to what says whose it is, is damage to the whole.
+        damage(&disk, rows::META, "store", |value| value[0] ^= 1);
+        assert_eq!(open(disk.shared(), directory, 1).await.unwrap_err().kind(), ErrorKind::State);
+    }
 }

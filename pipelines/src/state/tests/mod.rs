@@ -31,7 +31,7 @@ fn sim_disk(seed: u64) -> SimDisk {
 }
 
 async fn open(disk: Arc<dyn Disk>, directory: &Path, seed: u64) -> afferent_core::Result<RedbStore> {
-    RedbStore::open(disk, Arc::new(TestClock::default()), Random::from_seed(seed), directory).await
+    RedbStore::open(disk, Arc::new(TestClock::default()), Random::from_seed(seed), directory, false).await
 }
 
 async fn open_sim(disk: &SimDisk) -> RedbStore {
