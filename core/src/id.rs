@@ -3,7 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use sha1::{Digest, Sha1};
+use uuid::{Builder, Uuid};
 
 /// The identity of a record: HealthKit's uuid where there is one, else a uuid v5 that a replay gives again.
 ///
@@ -38,12 +39,14 @@ impl RecordId {
     /// The id of a record that comes without one: uuid v5 over `parts`, each preceded by its length, so that
     /// no two different lists of parts give the same bytes.
     pub fn derive<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> RecordId {
-        let mut name = Vec::with_capacity(256);
+        let mut hash = Sha1::new_with_prefix(NAMESPACE.as_bytes());
         for part in parts {
-            name.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            name.extend_from_slice(part);
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
         }
-        RecordId(Uuid::new_v5(&NAMESPACE, &name).as_u128())
+        let digest: [u8; 20] = hash.finalize().into();
+        let [sha1 @ .., _, _, _, _] = digest;
+        RecordId(Builder::from_sha1_bytes(sha1).into_uuid().as_u128())
     }
 
     /// Writes the 36 characters of the text form into `buffer` and returns them.
