@@ -50,7 +50,7 @@ impl Feed {
 
     /// Fills an empty batch; false at the end.
     fn fill(&mut self, batch: &mut Batch<Record>) -> bool {
-        let per_type = self.rows.div_ceil(TYPES.len() as u64);
+        let per_type = self.rows.div_ceil(TYPES.len() as u64).max(1);
         let step = TEN_YEARS / per_type as i64;
         let count = BATCH.min(self.rows - self.made);
         batch.extend((self.made..self.made + count).map(|number| {
