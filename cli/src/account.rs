@@ -73,10 +73,15 @@ impl Ended<'_> {
                 self.database.display()
             );
             for letter in self.examples {
-                let place = if letter.location.is_empty() { String::new() } else { format!(" ({})", letter.location) };
+                let place = if letter.location.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", letter.location)
+                };
                 text += &format!("  {}: {}{place}\n", letter.stage, letter.reason);
             }
         }
+        text.truncate(text.trim_end().len());
         text
     }
 }
@@ -99,7 +104,9 @@ fn grid<'a>(accounts: impl Iterator<Item = (&'a str, &'a Account)>) -> String {
     let mut text = format!("  {:first$}", "sink");
     let widths: Vec<usize> = columns
         .iter()
-        .map(|(name, of)| accounts.iter().map(|(_, a)| count(of(a)).len()).chain([name.len()]).max().unwrap_or(0))
+        .map(|(name, of)| {
+            accounts.iter().map(|(_, a)| count(of(a)).len()).chain([name.len()]).max().unwrap_or(0)
+        })
         .collect();
     for ((name, _), width) in columns.iter().zip(&widths) {
         text += &format!("  {name:>width$}");
@@ -125,7 +132,7 @@ pub(crate) fn next<'a>(
     if commands.is_empty() {
         return String::new();
     }
-    format!("\nNext:\n  {}\n", commands.join("\n  "))
+    format!("\nNext:\n  {}", commands.join("\n  "))
 }
 
 /// A command that looks at what `sink` has.
@@ -146,7 +153,11 @@ fn look(sink: &StageInfo) -> Option<String> {
 pub(crate) fn quote(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

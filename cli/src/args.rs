@@ -9,7 +9,7 @@ use crate::import::Destination;
 
 /// Health data pipelines: declarative, checkpointed, exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "afferent", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "afferent", version, disable_help_subcommand = true)]
 #[command(after_help = "\
 Examples:
   afferent run pipelines/examples/quickstart.toml --until-idle
@@ -23,11 +23,12 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Where state is kept: checkpoints and dead letters
     #[arg(long, global = true, value_name = "DIR", env = "AFFERENT_DATA", default_value = "./.afferent")]
     pub(crate) data: PathBuf,
-    /// What is written to standard output
+    /// For whom output is: people, or programs (one JSON object a line)
     #[arg(short = 'o', long, global = true, value_name = "FORM", default_value = "human")]
     pub(crate) output: Form,
     /// When to use colour
@@ -44,9 +45,7 @@ pub(crate) struct Global {
 /// For whom output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// For people
     Human,
-    /// For programs: one JSON object a line
     Json,
 }
 
@@ -54,12 +53,16 @@ pub(crate) enum Form {
 pub(crate) enum Command {
     /// Run pipelines in the foreground, from where they stopped
     ///
-    /// It ends by itself when all sources have ended, or with Ctrl-C: the first one delivers what was read and
-    /// saves a checkpoint, the second stops at once. Neither loses anything.
-    #[command(after_help = "\
+    /// It ends by itself when all sources have ended, or with Ctrl-C: the first
+    /// one delivers what was read and saves a checkpoint, the second stops at
+    /// once. Neither loses anything.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
 Examples:
   afferent run pipelines/examples/quickstart.toml --until-idle
-  afferent run vitals.toml sleep.toml --until-idle --timeout 10min -o json")]
+  afferent run vitals.toml sleep.toml --until-idle --timeout 10min -o json"
+    )]
     Run(RunArgs),
     /// Check pipeline files without opening anything
     #[command(after_help = "\
@@ -69,12 +72,15 @@ Examples:
     Validate(ValidateArgs),
     /// Read an Apple Health export into a database or a file
     ///
-    /// It goes on where it stopped if it was interrupted. A second import of the same export into the same
-    /// database changes nothing.
-    #[command(after_help = "\
+    /// It goes on where it stopped if it was interrupted. A second import of the
+    /// same export into the same database changes nothing.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
 Examples:
   afferent import export.zip --to sqlite:health.db
-  afferent import export.zip --to ndjson:heart.ndjson --types HeartRate,RestingHeartRate --since 2025-01-01")]
+  afferent import export.zip --to ndjson:heart.ndjson --types HeartRate"
+    )]
     Import(ImportArgs),
     /// Explain an error code
     #[command(after_help = "\
@@ -92,7 +98,7 @@ pub(crate) struct RunArgs {
     /// End when everything that is there has been delivered
     #[arg(long)]
     pub(crate) until_idle: bool,
-    /// With --until-idle: give up after this time (exit code 75, or 77 when credentials were refused)
+    /// With --until-idle: give up after this time, with exit code 75
     #[arg(long, value_name = "DURATION", requires = "until_idle")]
     pub(crate) timeout: Option<Span>,
     /// Forget the pipelines' checkpoints and start from nothing
@@ -115,7 +121,7 @@ pub(crate) struct ImportArgs {
     /// Where to: sqlite:FILE, ndjson:FILE or csv:FILE
     #[arg(long, value_name = "DESTINATION")]
     pub(crate) to: Destination,
-    /// Only these types, by full or short identifier, such as HeartRate,StepCount
+    /// Only these types, such as HeartRate,StepCount
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub(crate) types: Vec<String>,
     /// Only records that start at this time or later, such as 2025-01-31
@@ -150,7 +156,12 @@ mod tests {
         command.clone().debug_assert();
         for command in std::iter::once(&command).chain(command.get_subcommands()) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert_eq!(help.lines().filter(|line| line.starts_with("  afferent ")).count(), 2, "{}", command.get_name());
+            assert_eq!(
+                help.lines().filter(|line| line.starts_with("  afferent ")).count(),
+                2,
+                "{}",
+                command.get_name()
+            );
         }
     }
 }

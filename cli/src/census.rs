@@ -73,8 +73,10 @@ impl Transform for Census {
             return Ok(Snapshot::Unchanged);
         }
         self.publish();
-        let rows: Vec<(Kind, Counted)> = self.counted.iter().map(|(kind, counted)| (*kind, *counted)).collect();
-        let bytes = serde_json::to_vec(&rows).map_err(|error| Error::bug("counts can't be written").with_source(error))?;
+        let rows: Vec<(Kind, Counted)> =
+            self.counted.iter().map(|(kind, counted)| (*kind, *counted)).collect();
+        let bytes = serde_json::to_vec(&rows)
+            .map_err(|error| Error::bug("counts can't be written").with_source(error))?;
         Ok(Snapshot::Full(bytes))
     }
 

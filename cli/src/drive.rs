@@ -1,12 +1,6 @@
 //! Runs pipelines to their end, listening to people meanwhile: what `run` and `import` share.
 
-use std::{
-    collections::BTreeMap,
-    error::Error as _,
-    path::Path,
-    pin::pin,
-    time::Duration,
-};
+use std::{collections::BTreeMap, error::Error as _, path::Path, pin::pin, time::Duration};
 
 use afferent::{
     PipelineSpec,
@@ -79,7 +73,8 @@ pub(crate) async fn drive(
             }
         }
     }
-    driven.exit = if driven.exit == Exit::Data { interruption.or(driven.exit) } else { driven.exit.or(interruption) };
+    driven.exit =
+        if driven.exit == Exit::Data { interruption.or(driven.exit) } else { driven.exit.or(interruption) };
     Ok(driven)
 }
 
@@ -181,7 +176,14 @@ async fn watch(
 }
 
 /// Shows the accounts of a pipeline that has ended, and gives the number of its dead letters.
-async fn account(runtime: &Runtime, state: &Path, name: &Name, outcome: &Outcome, time: Duration, ui: &Ui) -> Result<u64> {
+async fn account(
+    runtime: &Runtime,
+    state: &Path,
+    name: &Name,
+    outcome: &Outcome,
+    time: Duration,
+    ui: &Ui,
+) -> Result<u64> {
     let dead = runtime.store().count_dead_letters(name).await?;
     let examples = runtime.store().dead_letters(name, EXAMPLES).await?;
     let database = state.join(DATABASE);

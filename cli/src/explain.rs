@@ -7,7 +7,9 @@ use crate::{args::ExplainArgs, exit::Exit, ui::Ui};
 pub(crate) fn explain(args: &ExplainArgs, ui: &Ui) -> Exit {
     match codes::find(&args.code) {
         Some(code) if ui.is_json() => {
-            ui.json(&serde_json::json!({ "code": code.id, "title": code.title, "explanation": code.explanation }));
+            ui.json(
+                &serde_json::json!({ "code": code.id, "title": code.title, "explanation": code.explanation }),
+            );
             Exit::Ok
         }
         Some(code) => {

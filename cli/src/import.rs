@@ -17,11 +17,7 @@ use std::{
 
 use afferent::{
     Builder, PipelineSpec,
-    afferent_core::{
-        Error, Result,
-        config::Configure,
-        engine::End,
-    },
+    afferent_core::{Error, Result, Timestamp, config::Configure, engine::End},
     definition::StageInfo,
     formats::Format,
     registry::StageKind,
@@ -72,7 +68,8 @@ pub(crate) async fn import(args: &ImportArgs, global: &Global, ui: &Ui) -> Exit 
     if !args.types.is_empty() {
         config.types.clone_from(&args.types);
     }
-    (config.subject, config.since, config.until) = (args.subject.clone(), args.since.clone(), args.until.clone());
+    (config.subject, config.since, config.until) =
+        (args.subject.clone(), args.since.clone(), args.until.clone());
     let problems = config.check();
     for problem in &problems {
         let option = problem.key_path.first().filter(|key| *key != "path");
@@ -94,7 +91,13 @@ pub(crate) async fn import(args: &ImportArgs, global: &Global, ui: &Ui) -> Exit 
     ended.unwrap_or_else(|error| unusable(&global.data, &error, ui))
 }
 
-async fn go(args: &ImportArgs, global: &Global, spec: PipelineSpec, results: &Results, ui: &Ui) -> Result<Exit> {
+async fn go(
+    args: &ImportArgs,
+    global: &Global,
+    spec: PipelineSpec,
+    results: &Results,
+    ui: &Ui,
+) -> Result<Exit> {
     let runtime = Runtime::open(&global.data, RuntimeOptions::default()).await?;
     let name = spec.name.clone();
     if matches!(&args.to, Destination::File(_, path) if !path.exists()) {
@@ -117,7 +120,12 @@ async fn go(args: &ImportArgs, global: &Global, spec: PipelineSpec, results: &Re
     Ok(driven.exit)
 }
 
-fn pipeline(name: String, config: export::Config, to: &Destination, results: Results) -> Result<PipelineSpec> {
+fn pipeline(
+    name: String,
+    config: export::Config,
+    to: &Destination,
+    results: Results,
+) -> Result<PipelineSpec> {
     let builder = Builder::new(name)
         .source("export", move || Ok(Export::new(config.clone())))
         .transform("count", move || Ok(Census::new(results.clone())));
@@ -142,7 +150,10 @@ fn name(args: &ImportArgs) -> Result<String> {
         Destination::File(Format::Json, path) => ("ndjson", path),
         Destination::File(_, path) => ("csv", path),
     };
-    let what = format!("{:?}", (place(&args.export)?, form, place(to)?, &args.types, &args.since, &args.until, &args.subject));
+    let what = format!(
+        "{:?}",
+        (place(&args.export)?, form, place(to)?, &args.types, &args.since, &args.until, &args.subject)
+    );
     Ok(format!("import-{:016x}", xxh3_64(what.as_bytes())))
 }
 
@@ -173,7 +184,7 @@ fn types(counted: &BTreeMap<String, Counted>) -> String {
     let width = rows.iter().map(|(kind, _)| kind.len()).chain([4]).max().unwrap_or_default();
     let mut text = format!("  {:width$}  {:>11}  {:10}  {:10}\n", "type", "records", "first", "last");
     for (kind, Counted { records, first, last }) in rows {
-        let day = |time: &afferent::afferent_core::Timestamp| time.to_string()[..10].to_owned();
+        let day = |time: &Timestamp| time.to_string()[..10].to_owned();
         text += &format!("  {kind:width$}  {:>11}  {}  {}\n", count(*records), day(first), day(last));
     }
     if more > 0 {

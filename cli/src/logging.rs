@@ -24,7 +24,8 @@ pub(crate) fn start(global: &Global) -> Result<(), String> {
     let directives = std::env::var(VARIABLE).unwrap_or_else(|_| default.to_owned());
     let filter = EnvFilter::try_new(&directives)
         .map_err(|error| format!("{VARIABLE} can't be read: {error}; write a level such as \"info\""))?;
-    let colour = global.color != clap::ColorChoice::Never && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let colour = global.color != clap::ColorChoice::Never
+        && anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     // A second start (of a test in this process) keeps the first.
     let _ = fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr).try_init();
     Ok(())

@@ -98,7 +98,9 @@ impl<'u> Narrator<'u> {
         let Some(pipeline) = self.pipelines.get_mut(&event.pipeline) else { return };
         let (name, ui) = (&event.pipeline, self.ui);
         match event.kind {
-            EventKind::Started { from: Some(epoch), .. } => ui.say(format_args!("{name}: goes on after epoch {epoch}")),
+            EventKind::Started { from: Some(epoch), .. } => {
+                ui.say(format_args!("{name}: goes on after epoch {epoch}"))
+            }
             EventKind::Committed { ledger, .. } => pipeline.committed(&ledger),
             EventKind::Progress { stage, done, total } => pipeline.progress(stage, done, total),
             EventKind::Waiting { stage, reason } => {
@@ -123,7 +125,9 @@ impl<'u> Narrator<'u> {
                 counted(records, "record"),
                 count(total)
             )),
-            EventKind::Alarm { stage, message } => ui.warning(format_args!("{name}{}: {message}", at(&stage))),
+            EventKind::Alarm { stage, message } => {
+                ui.warning(format_args!("{name}{}: {message}", at(&stage)))
+            }
             EventKind::Notice { stage, message } => ui.say(format_args!("{name}{}: {message}", at(&stage))),
             _ => {}
         }
@@ -196,7 +200,8 @@ impl Pipeline {
 
     /// `12,345 records read, 3,210/s; 42 % of 312.5 MiB, 3.2 MiB/s, 4 min 10 s left`.
     fn line(&self, now: Instant) -> String {
-        let mut line = format!("{} read, {} delivered", counted(self.read.amount, "record"), count(self.delivered));
+        let mut line =
+            format!("{} read, {} delivered", counted(self.read.amount, "record"), count(self.delivered));
         if let Some(rate) = self.read.per_second(now) {
             line += &format!(", {}/s", count(rate));
         }
@@ -223,7 +228,9 @@ fn at(stage: &Option<Name>) -> String {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the template is written in this file").progress_chars("=> ")
+    ProgressStyle::with_template(template)
+        .expect("the template is written in this file")
+        .progress_chars("=> ")
 }
 
 #[cfg(test)]

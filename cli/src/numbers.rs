@@ -59,10 +59,14 @@ mod tests {
     /// Scenario: numbers of every size. Guarantees: they read as people write them.
     #[test]
     fn numbers_read_well() {
-        assert_eq!([count(0), count(999), count(1000), count(12_345_678)], ["0", "999", "1,000", "12,345,678"]);
+        assert_eq!(
+            [count(0), count(999), count(1000), count(12_345_678)],
+            ["0", "999", "1,000", "12,345,678"]
+        );
         assert_eq!([counted(1, "record"), counted(2000, "record")], ["1 record", "2,000 records"]);
         assert_eq!([bytes(1023), bytes(1024), bytes(3_355_443)], ["1023 B", "1.0 KiB", "3.2 MiB"]);
-        let spans = [150, 42_000, 250_000, 7_500_000, 90_000_000_000].map(|ms| duration(Duration::from_millis(ms)));
+        let spans =
+            [150, 42_000, 250_000, 7_500_000, 90_000_000_000].map(|ms| duration(Duration::from_millis(ms)));
         assert_eq!(spans, ["0.1 s", "42 s", "4 min 10 s", "2 h 5 min", "1041 d 16 h"]);
         assert_eq!(per_second(10, Duration::ZERO), None);
         assert_eq!(per_second(10, Duration::from_secs(5)), Some(2));

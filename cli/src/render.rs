@@ -39,7 +39,8 @@ pub(crate) fn conclude(reports: &[Report], ui: &Ui) {
         shown.count() + report.omitted
     };
     let total: usize = reports.iter().map(errors).sum();
-    let Some(first) = reports.iter().flat_map(|report| &report.diagnostics).find(|d| d.severity == Severity::Error)
+    let Some(first) =
+        reports.iter().flat_map(|report| &report.diagnostics).find(|d| d.severity == Severity::Error)
     else {
         return;
     };
@@ -118,3 +119,6 @@ pub(crate) fn json<'a>(report: &'a Report, diagnostic: &'a Diagnostic) -> Json<'
         help: diagnostic.help.as_deref(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anstream::{AutoStream, ColorChoice};
-use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use indicatif::MultiProgress;
 use serde::Serialize;
 
@@ -95,10 +94,5 @@ impl Ui {
     /// `warning: …`.
     pub(crate) fn warning(&self, message: impl fmt::Display) {
         self.talk(format_args!("{YELLOW}warning{PLAIN}: {message}"));
-    }
-
-    /// How many characters a line may have.
-    pub(crate) fn width(&self) -> usize {
-        DEFAULT_TERM_WIDTH
     }
 }

@@ -40,7 +40,8 @@ fn overview(definition: &Definition) -> String {
     line.extend(of(StageKind::Transform).into_iter().map(str::to_owned));
     line.push(of(StageKind::Sink).join(", "));
     let warnings = definition.warnings();
-    let count = warnings.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
+    let count =
+        warnings.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Warning).count();
     let but = if count == 0 { String::new() } else { format!(", with {}", counted(count as u64, "warning")) };
     format!("{}: {} is valid{but}: {}", warnings.path.display(), definition.name(), line.join(" → "))
 }

@@ -51,10 +51,10 @@ codes! {
         "Add the key that the message names.";
     BAD_VALUE = "AF-0115", "a value is not one of those allowed",
         "The value has the right type but can't be used: a word that is not in the list, a duration without a unit, \
-         a number out of range, a type of health data that nobody knows.";
+         a number out of range, a type of health data that nobody knows, a unit that does not fit its type.";
     IMPOSSIBLE = "AF-0116", "values that can't go together",
-        "Each value is allowed by itself, but the component can't do what they ask for together, or can't do it with \
-         this kind of data.";
+        "Each value is allowed by itself, but not together: options of a component that exclude each other, or two \
+         stages that would write the same file.";
     EXPRESSION = "AF-0120", "an expression is not valid CEL, or does not fit the record",
         "Expressions of `filter`, `set` and `when` are checked when the file is read: their syntax, the fields they \
          name and the types of what they compare. Fields are `id`, `type`, `start`, `end`, `value`, `unit`, `subject`, \
@@ -69,10 +69,10 @@ codes! {
         "A warning of a component: the file is valid, and the message says what to expect.";
 }
 
-/// The code with this id, in any case, with or without `AF-`.
+/// The code with this id, in any case, with or without `AF-` and zeros.
 pub fn find(id: &str) -> Option<&'static Code> {
-    let digits = |id: &str| id.trim().to_ascii_uppercase().trim_start_matches("AF-").to_owned();
-    CODES.iter().copied().find(|code| digits(code.id) == digits(id))
+    let number = |id: &str| id.trim().to_ascii_uppercase().trim_start_matches("AF-").parse::<u32>().ok();
+    CODES.iter().copied().find(|code| number(id).is_some_and(|wanted| number(code.id) == Some(wanted)))
 }
 
 /// The reference page of all codes, in Markdown.
@@ -97,8 +97,9 @@ mod tests {
     fn codes_are_unique_and_found() {
         assert!(CODES.is_sorted_by(|a, b| a.id < b.id));
         assert_eq!(find("af-0112"), Some(&UNKNOWN_KEY));
-        assert_eq!(find("0112"), Some(&UNKNOWN_KEY));
-        assert_eq!(find("0999"), None);
+        assert_eq!(find("112"), Some(&UNKNOWN_KEY));
+        assert_eq!(find("999"), None);
+        assert_eq!(find("?"), None);
     }
 
     /// Scenario: the reference page in docs/. Guarantees: it says what the table says.

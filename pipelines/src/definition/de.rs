@@ -111,6 +111,7 @@ fn in_words(expected: &str) -> String {
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "an array".to_owned(),
         "a map" => "a table".to_owned(),
+        "path string" => "a path".to_owned(),
         "string or map" => "a string or a table".to_owned(),
         other if other.starts_with("struct ") || other.starts_with("internally tagged enum") => {
             "a table".to_owned()

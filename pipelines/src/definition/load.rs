@@ -1,6 +1,11 @@
 //! Reads a whole file: its own keys, then stage by stage.
 
-use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use afferent_core::{Name, Problem, Record, config::Configure, engine::When};
 use toml::{
@@ -48,7 +53,12 @@ pub(super) fn load(
     }
     let mut root = document.into_inner();
     let expanded = Expanded::all(&mut root, text, lookup);
-    let mut loader = Loader { text, base: path.parent().unwrap_or(Path::new("")), diagnostics: Vec::new() };
+    let mut loader = Loader {
+        text,
+        base: path.parent().unwrap_or(Path::new("")),
+        diagnostics: Vec::new(),
+        paths: Vec::new(),
+    };
 
     let keys = loader.pipeline(&root);
     let mut stages = MakeStages::default();
@@ -92,6 +102,8 @@ struct Loader<'a> {
     text: &'a str,
     base: &'a Path,
     diagnostics: Vec<Diagnostic>,
+    /// What sources and sinks so far read and write, where that is said, and who they are.
+    paths: Vec<(PathBuf, Range<usize>, String)>,
 }
 
 /// A stage that was read.
@@ -124,7 +136,7 @@ impl Loader<'_> {
             self.diagnostics.push(diagnostic);
         }
         if let Some(name) = root.get("name") {
-            self.check_name(name, "a pipeline's name", MAX_PIPELINE_NAME);
+            self.check_name(name, "pipeline", MAX_PIPELINE_NAME);
         }
         Some(keys)
     }
@@ -193,6 +205,9 @@ impl Loader<'_> {
             DeValue::String(path) if !self.text[value.span()].contains("${") => Some(self.base.join(&**path)),
             _ => None,
         });
+        if let (Some(path), Some(value)) = (&path, table.get("path")) {
+            self.check_path(path, value.span(), kind, &owner);
+        }
         let info = StageInfo { kind, name: Name::from(name), type_name: type_name.clone(), path };
 
         let Some(row) = rows.get(&type_name) else {
@@ -251,7 +266,7 @@ impl Loader<'_> {
             None => (format!("{type_name}-{of_type}"), anchor.clone()),
             Some(value) => match value.get_ref() {
                 DeValue::String(name) => {
-                    self.check_name(value, "a stage's name", MAX_STAGE_NAME);
+                    self.check_name(value, "stage", MAX_STAGE_NAME);
                     (name.to_string(), value.span())
                 }
                 _ => {
@@ -281,10 +296,11 @@ impl Loader<'_> {
         if is_name(name, max) {
             return;
         }
-        let message = format!(
-            "{what} has 1 to {max} characters of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or digit"
-        );
-        let diagnostic = Diagnostic::new(&codes::BAD_NAME, value.span(), message);
+        let help =
+            format!("use 1 to {max} characters of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit");
+        let diagnostic =
+            Diagnostic::new(&codes::BAD_NAME, value.span(), format!("a {what} can't have this name"))
+                .help(help);
         self.diagnostics.push(match names::allowed(name, max) {
             Some(allowed) => diagnostic.label(format!("for example `{allowed}`")),
             None => diagnostic,
@@ -311,9 +327,29 @@ impl Loader<'_> {
         }
     }
 
+    /// Whether the stage gets in the way of one before it: what one sink writes, no other may write and no source
+    /// may read.
+    fn check_path(&mut self, path: &Path, span: Range<usize>, kind: StageKind, owner: &Owner<'_>) {
+        if kind == StageKind::Sink
+            && let Some((_, earlier, user)) = self.paths.iter().find(|(other, ..)| other == path)
+        {
+            let message = format!("{} writes what {user} uses", owner.name);
+            let diagnostic = Diagnostic::new(&codes::IMPOSSIBLE, span.clone(), message)
+                .label("the same path")
+                .related(earlier.clone(), format!("used by {user}"))
+                .help("give one of them another `path`");
+            self.diagnostics.push(diagnostic);
+        }
+        if kind != StageKind::Transform {
+            self.paths.push((path.to_owned(), span, owner.name.to_owned()));
+        }
+    }
+
     /// What a component finds wrong, at its place.
     fn problem(&self, table: &DeTable<'_>, owner: &Owner<'_>, problem: Problem) -> Diagnostic {
-        let path = problem.key_path.join(".");
+        // Indices of arrays are left out: the element is underlined.
+        let keys = problem.key_path.iter().filter(|key| key.parse::<usize>().is_err());
+        let path = keys.map(String::as_str).collect::<Vec<_>>().join(".");
         match locate(table, &problem.key_path) {
             Some(value) => self.place(value, &path, owner, problem),
             None => finish(owner.anchor.clone(), &path, owner, problem),
@@ -340,9 +376,14 @@ fn finish(span: Range<usize>, path: &str, owner: &Owner<'_>, problem: Problem) -
     let code: &'static Code = match problem {
         Problem { warning: true, .. } => &codes::ADVICE,
         Problem { span: Some(_), .. } => &codes::EXPRESSION,
-        _ => &codes::IMPOSSIBLE,
+        _ if path.is_empty() => &codes::IMPOSSIBLE,
+        _ => &codes::BAD_VALUE,
     };
-    let diagnostic = invalid(code, span, path, owner.name, &problem.message);
+    let diagnostic = match (problem.warning, path) {
+        (false, _) => invalid(code, span, path, owner.name, &problem.message),
+        (true, "") => Diagnostic::new(code, span, format!("{}: {}", owner.name, problem.message)),
+        (true, _) => Diagnostic::new(code, span, format!("`{path}` in {}: {}", owner.name, problem.message)),
+    };
     // A suggestion is best read right below what it would replace.
     let diagnostic = match problem.help {
         Some(help) if help.starts_with("did you mean") => diagnostic.label(help),

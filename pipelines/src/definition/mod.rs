@@ -134,7 +134,10 @@ impl Definition {
         let message = format!("two pipelines are named `{}`", self.name);
         let diagnostic = Diagnostic::new(&codes::DUPLICATE_NAME, self.name_span.clone(), message)
             .label("the name keys the saved state")
-            .help(format!("the other one is in {}; give one of them another `name`", other.warnings.path.display()));
+            .help(format!(
+                "the other one is in {}; give one of them another `name`",
+                other.warnings.path.display()
+            ));
         report.diagnostics = vec![diagnostic];
         report
     }

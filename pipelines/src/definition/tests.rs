@@ -239,8 +239,8 @@ fn names_are_unique_and_allowed() {
     check(
         &file("url = 'u'\nname = 'My Sink'").replace("\"p\"", "'../p'"),
         &[
-            "AF-0103 ['../p'] a pipeline's name has 1 to 128 characters of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or digit ^ for example `p`",
-            "AF-0103 ['My Sink'] a stage's name has 1 to 64 characters of a-z, 0-9, `-`, `_` and `.`, and begins with a letter or digit ^ for example `my-sink`",
+            "AF-0103 ['../p'] a pipeline can't have this name ^ for example `p` = use 1 to 128 characters of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit",
+            "AF-0103 ['My Sink'] a stage can't have this name ^ for example `my-sink` = use 1 to 64 characters of a-z, 0-9, `-`, `_` and `.`, the first a letter or digit",
         ],
     );
 }
@@ -254,7 +254,7 @@ fn problems_of_components_have_places() {
         &[
             "AF-0116 [\"http\"] invalid sink `http`: it can't linger without retries = leave `retries` out",
             "AF-0120 [ ] invalid `url` in sink `http`: a URL has no spaces: a b",
-            "AF-0116 ['y?'] invalid `types.1` in sink `http`: unknown type `y?`",
+            "AF-0115 ['y?'] invalid `types` in sink `http`: unknown type `y?`",
         ],
     );
 }
@@ -336,6 +336,25 @@ fn a_good_file_makes_stages_again_and_again() {
         );
     }
     assert!(spec.source.is_some_and(|source| source.text == text));
+}
+
+/// Scenario: two sinks with one path, and a sink that writes what the source reads. Guarantees: both places are shown;
+/// files that feed on themselves or overwrite each other are never started.
+#[test]
+fn stages_stay_out_of_each_others_files() {
+    let text = "url = 'u'\npath = 'a'\n[[sink]]\ntype = 'http'\nurl = 'u'\npath = './a'\n";
+    check(
+        &file(text),
+        &[
+            "AF-0116 ['./a'] sink `http-2` writes what sink `http` uses ^ the same path = give one of them another `path`",
+        ],
+    );
+    check(
+        &file("url = 'u'\npath = 'in'").replace("\n[[sink]]", "\npath = 'in'\n[[sink]]"),
+        &[
+            "AF-0116 ['in'] sink `http` writes what source `feed` uses ^ the same path = give one of them another `path`",
+        ],
+    );
 }
 
 /// Scenario: a sink's `when` that is wrong, and one that is right. Guarantees: the part of the expression that is wrong is

@@ -37,13 +37,21 @@ pub(super) fn registry() -> Registry {
         Ok(afferent_sources::export::Export::new(config))
     });
 
-    registry.transform("select", "keeps records of the types that are named", |config| build(Select::new(config)));
+    #[cfg(feature = "file")]
+    registry.source("file", "files of NDJSON or CSV, followed if wanted", |config| {
+        Ok(afferent_sources::file::FileSource::new(config))
+    });
+
+    registry.transform("select", "keeps records of the types that are named", |config| {
+        build(Select::new(config))
+    });
     registry.transform("filter", "keeps records that meet a condition", |config| build(Filter::new(config)));
     registry.transform("set", "writes fields, each from an expression", |config| build(Set::new(config)));
     registry.transform("units", "converts quantities to other units", |config| build(Units::new(config)));
     registry.transform("dedupe", "drops records that it has seen", |config| build(Dedupe::new(config)));
     registry.transform("sample", "keeps a fraction of the records", |config| build(Sample::new(config)));
-    registry.transform("throttle", "keeps one record in a span of time", |config| build(Throttle::new(config)));
+    registry
+        .transform("throttle", "keeps one record in a span of time", |config| build(Throttle::new(config)));
 
     registry.sink("file", "NDJSON or CSV, in one file or in rolled ones", |config: file::Config| {
         Ok(file::FileSink::new(config))
@@ -93,7 +101,9 @@ fn unknown_store(name: &str, names: &[String]) -> Problem {
     let problem = Problem::new("store.name", "this program has registered no store of this name");
     match suggest::nearest(name, names.iter().map(String::as_str)) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None if names.is_empty() => problem.help("it has registered none; `store = { type = \"mock\" }` is a mock"),
+        None if names.is_empty() => {
+            problem.help("it has registered none; `store = { type = \"mock\" }` is a mock")
+        }
         None => problem.help(format!("stores: {}", names.join(", "))),
     }
 }
