@@ -92,7 +92,7 @@ every = "50ms"
 
 [[source]]
 type  = "healthkit"
-store = { type = "mock", seed = 11, days = 40, users = 2 }
+store = { type = "mock", seed = 11, days = 12, users = 2 }
 types = ["*"]
 
 [[transform]]
@@ -174,5 +174,5 @@ fn a_killed_import_into_a_file_ends_like_an_undisturbed_one() {
 #[allow(clippy::disallowed_methods, reason = "a test's own files")]
 fn write_export_to(path: &Path) {
     let mut out = std::io::BufWriter::new(std::fs::File::create(path).expect("the file"));
-    write_export_zip(5, 100_000, &mut out).expect("the export is written");
+    write_export_zip(5, 30_000, &mut out).expect("the export is written");
 }
