@@ -119,9 +119,9 @@ impl Reader {
         })
     }
 
-    /// Reads on. After an error that may heal, the next step goes on from the same place.
-    pub(super) fn step(&mut self) -> Result<Step> {
-        let step = self.try_step();
+    /// Reads on, into the empty `batch`. After an error that may heal, the next step goes on from the same place.
+    pub(super) fn step(&mut self, batch: Batch<Record>) -> Result<Step> {
+        let step = self.try_step(batch);
         if step.is_err() {
             // What the window holds may not be what the mark says.
             if let Some(open) = self.open.take() {
@@ -132,7 +132,7 @@ impl Reader {
         step
     }
 
-    fn try_step(&mut self) -> Result<Step> {
+    fn try_step(&mut self, mut batch: Batch<Record>) -> Result<Step> {
         if self.scan_due {
             self.files.scan()?;
             self.scan_due = false;
@@ -140,8 +140,10 @@ impl Reader {
         while self.cursor < self.files.list.len() {
             if self.entered || self.enter()? {
                 self.entered = true;
-                if let Some(pulled) = self.read()? {
-                    return Ok(Step::Pulled(pulled));
+                let rejects = self.read(&mut batch)?;
+                if !batch.is_empty() || !rejects.is_empty() {
+                    let position = self.position()?;
+                    return Ok(Step::Pulled(Pulled { batch, rejects, position, seal: false }));
                 }
             }
             self.leave();
@@ -151,8 +153,8 @@ impl Reader {
             return Ok(Step::Dry(self.position()?));
         }
         if self.moved {
-            let (batch, rejects, position) = (Batch::new(), Rejects::new(), self.position()?);
-            return Ok(Step::Pulled(Pulled { batch, rejects, position, seal: false }));
+            let position = self.position()?;
+            return Ok(Step::Pulled(Pulled { batch, rejects: Rejects::new(), position, seal: false }));
         }
         self.events.progress(self.progress.total, Some(self.progress.total));
         Ok(Step::End)
@@ -204,21 +206,21 @@ impl Reader {
         }
     }
 
-    /// The next records of the open file; `None` at its end.
-    fn read(&mut self) -> Result<Option<Pulled<Record>>> {
+    /// Reads the next records of the open file into `batch`, and the next rejects; none of either at its end.
+    fn read(&mut self, batch: &mut Batch<Record>) -> Result<Rejects> {
         let open = self.open.as_mut().expect("the caller opened it");
         let known = &mut self.files.list[self.cursor];
         let fail = |error| read_error(open.name.as_ref(), error, self.config.follow);
         loop {
             let found = open.window.next(self.limits, !self.config.follow).map_err(fail)?;
             known.seen = open.window.seen();
-            let (mut batch, mut rejects) = (Batch::with_capacity(self.limits.records), Rejects::new());
+            let mut rejects = Rejects::new();
             let (bytes, lines) = match found {
-                Found::End => return Ok(None),
+                Found::End => return Ok(rejects),
                 Found::Items(range) => {
                     let items = &open.window.bytes()[range];
                     let at = Location { name: &open.name, line: known.mark.line };
-                    open.decoder.decode(items, at, &mut batch, &mut rejects);
+                    open.decoder.decode(items, at, batch, &mut rejects);
                     batch.add_bytes(items.len());
                     (items.len() as u64, memchr::memchr_iter(b'\n', items).count() as u64)
                 }
@@ -239,8 +241,7 @@ impl Reader {
             self.moved = true;
             self.progress.add(bytes, &self.events, self.config.follow);
             if !batch.is_empty() || !rejects.is_empty() {
-                let position = self.position()?;
-                return Ok(Some(Pulled { batch, rejects, position, seal: false }));
+                return Ok(rejects);
             }
         }
     }

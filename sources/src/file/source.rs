@@ -1,7 +1,7 @@
 //! [`FileSource`]: hands the reader's steps to the engine.
 
 use afferent_core::{
-    Error, Pulled, Record, Result, Source, SourceCx,
+    Batch, Error, Pulled, Record, Result, Source, SourceCx,
     blocking::{Blocking, Job},
     clock,
 };
@@ -33,6 +33,8 @@ struct Open {
     /// The reader, while no step is under way.
     reader: Option<Reader>,
     drained: bool,
+    /// How many records a batch holds.
+    records: usize,
 }
 
 impl FileSource {
@@ -46,9 +48,9 @@ impl Source for FileSource {
     type Item = Record;
 
     async fn open(&mut self, cx: SourceCx) -> Result<()> {
-        let (config, blocking) = (self.config.clone(), cx.blocking.clone());
+        let (config, blocking, records) = (self.config.clone(), cx.blocking.clone(), cx.limits.records);
         let reader = blocking.spawn(move || Reader::open(config, &cx)).await??;
-        let mut open = Open { blocking, job: None, reader: Some(reader), drained: false };
+        let mut open = Open { blocking, job: None, reader: Some(reader), drained: false, records };
         open.start();
         self.state = State::Open(Box::new(open));
         Ok(())
@@ -96,8 +98,10 @@ impl Source for FileSource {
 impl Open {
     fn start(&mut self) {
         if let Some(mut reader) = self.reader.take() {
+            // Allocated on the engine's thread: threads of jobs change, and each would keep some of its memory.
+            let batch = Batch::with_capacity(self.records);
             self.job = Some(self.blocking.spawn(move || {
-                let step = reader.step();
+                let step = reader.step(batch);
                 (reader, step)
             }));
         }
