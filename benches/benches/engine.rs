@@ -153,7 +153,7 @@ fn boxed(runtime: &Runtime, template: &Arc<Vec<Record>>) -> u64 {
         let two: BoxTransform<Record> = Box::new(ops().map(change).build());
         let three: BoxTransform<Record> = Box::new(ops().filter(second).build());
         let line = Line::new(vec![("one".into(), one), ("two".into(), two), ("three".into(), three)])?;
-        let sink: BoxSink<Record> = Box::new(Counting::default());
+        let sink: BoxSink<Record> = Box::<Counting>::default();
         Ok(BoxStages::line(("ready", source), line, ("count", sink)))
     };
     delivered(runtime.block_on(engine::run(cx(), stages)))

@@ -58,12 +58,15 @@ impl fmt::Debug for PipelineSpec {
     }
 }
 
+/// A sink's name, what makes it, and what makes its `when`.
+pub(crate) type MakeSink = (Name, Make<BoxSink<Record>>, Option<Make<When<Record>>>);
+
 /// What makes the stages of a pipeline, one by one.
 #[derive(Default)]
 pub(crate) struct MakeStages {
     pub(crate) sources: Vec<(Name, Make<BoxSource<Record>>)>,
     pub(crate) transforms: Vec<(Name, Make<BoxTransform<Record>>)>,
-    pub(crate) sinks: Vec<(Name, Make<BoxSink<Record>>, Option<Make<When<Record>>>)>,
+    pub(crate) sinks: Vec<MakeSink>,
 }
 
 impl MakeStages {
