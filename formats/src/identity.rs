@@ -6,7 +6,7 @@
 //!
 //! An absent text and an empty one are the same. A number goes in as its bits, any other value as the text of
 //! its wire form. A device's address in memory, which changes from export to export, is no part of
-//! [`Device`](afferent_core::record::Device) and so never enters.
+//! [`Device`] and so never enters.
 
 use afferent_core::{Name, Origin, Record, RecordId, Value, record::Device};
 
