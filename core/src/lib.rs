@@ -6,7 +6,7 @@
 //!
 //! | module | what it is about |
 //! |---|---|
-//! | [`record`], [`kind`], [`unit`] | health facts and their vocabulary |
+//! | [`record`], [`kind`], [`mod@unit`] | health facts and their vocabulary |
 //! | [`stage`] | the traits of sources, transforms and sinks, static and boxed |
 //! | [`checkpoint`], [`ledger`], [`reject`] | what is saved, and what proves that nothing is missing |
 //! | [`engine`] | the epoch protocol |

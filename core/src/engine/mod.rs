@@ -59,14 +59,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use self::{
-    control::{Abort, Control},
-    life::Life,
-};
 pub use self::{
     backoff::Backoff,
     crash::{CRASH_POINTS, CRASHED},
     stages::{BoxStages, NamedSink, Stages, When},
+};
+use self::{
+    control::{Abort, Control},
+    life::Life,
 };
 use crate::{
     CheckpointStore, Epoch, Error, ErrorKind, Limits, Name, Result, Sink, Source,
