@@ -26,6 +26,8 @@ pub(crate) const EXAMPLES: usize = 3;
 /// A pipeline that has ended.
 pub(crate) struct Ended<'a> {
     pub(crate) pipeline: &'a Name,
+    /// How people know it.
+    pub(crate) title: &'a str,
     pub(crate) outcome: &'a Outcome,
     /// How long it ran.
     pub(crate) time: Duration,
@@ -63,7 +65,7 @@ impl Ended<'_> {
             End::Stopped => "stopped",
             End::Killed => "was stopped at once",
         };
-        let mut text = format!("\n{} {how} after {}\n\n", self.pipeline, duration(self.time));
+        let mut text = format!("\n{} {how} after {}\n\n", self.title, duration(self.time));
         text += &grid(self.outcome.ledger.accounts.iter().map(|(sink, account)| (sink.as_str(), account)));
         if self.dead > 0 {
             text += &format!(

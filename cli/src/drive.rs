@@ -18,12 +18,20 @@ use crate::{
     account::{EXAMPLES, Ended},
     exit::Exit,
     narrator::{INTERVAL, Narrator},
+    numbers::duration,
     signals::Signals,
     ui::Ui,
 };
 
 /// How long pipelines may take to stop when the process ends. All have ended by then; this is for defects.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A pipeline to run.
+pub(crate) struct Job {
+    pub(crate) spec: PipelineSpec,
+    /// How people know it.
+    pub(crate) title: String,
+}
 
 /// What pipelines left.
 pub(crate) struct Driven {
@@ -35,7 +43,7 @@ pub(crate) struct Driven {
 /// How one pipeline ended, and after how long.
 type Ending = (Name, Result<Outcome>, Duration);
 
-/// Runs `specs` until all have ended, a signal comes, or `timeout` has passed; then shows their accounts. `state`
+/// Runs `jobs` until all have ended, a signal comes, or `timeout` has passed; then shows their accounts. `state`
 /// is the runtime's directory.
 ///
 /// The first signal delivers what was read and saves a checkpoint, the second stops at once. Neither loses
@@ -46,29 +54,33 @@ type Ending = (Name, Result<Outcome>, Duration);
 pub(crate) async fn drive(
     runtime: &Runtime,
     state: &Path,
-    specs: Vec<PipelineSpec>,
+    jobs: Vec<Job>,
     timeout: Option<Duration>,
     ui: &Ui,
 ) -> Result<Driven> {
     let mut dead_before = BTreeMap::new();
-    for spec in &specs {
+    for Job { spec, .. } in &jobs {
         dead_before.insert(spec.name.clone(), runtime.store().count_dead_letters(&spec.name).await?);
     }
-    let (endings, interruption) = watch(runtime, specs, timeout, ui).await?;
+    let titles: BTreeMap<Name, String> =
+        jobs.iter().map(|job| (job.spec.name.clone(), job.title.clone())).collect();
+    let (endings, interruption) =
+        watch(runtime, jobs, Narrator::new(ui, titles.clone()), timeout, ui).await?;
 
     let mut driven = Driven { exit: Exit::Ok, outcomes: BTreeMap::new() };
     for (name, result, time) in endings {
+        let title = &titles[&name];
         match result {
             Ok(outcome) => {
                 let before = dead_before.get(&name).copied().unwrap_or_default();
-                let dead = account(runtime, state, &name, &outcome, time, ui).await?;
+                let dead = account(runtime, state, (&name, title), &outcome, time, ui).await?;
                 if dead > before && matches!(outcome.end, End::Finished | End::Idle) {
                     driven.exit = driven.exit.or(Exit::Data);
                 }
                 driven.outcomes.insert(name, outcome);
             }
             Err(error) => {
-                failed(&name, &error, ui);
+                failed(title, &error, ui);
                 driven.exit = Exit::from(&error).or(driven.exit);
             }
         }
@@ -86,9 +98,9 @@ struct Running {
 }
 
 impl Running {
-    async fn start(runtime: &Runtime, specs: Vec<PipelineSpec>) -> Result<Running> {
+    async fn start(runtime: &Runtime, jobs: Vec<Job>) -> Result<Running> {
         let mut running = Running { handles: Vec::new(), endings: JoinSet::new(), drains: JoinSet::new() };
-        for spec in specs {
+        for Job { spec, .. } in jobs {
             let handle = runtime.run(spec).await?;
             running.handles.push(handle.clone());
             running.endings.spawn(async move { (handle.name().clone(), handle.wait().await) });
@@ -117,18 +129,18 @@ impl Running {
     }
 }
 
-/// Runs `specs` and tells what they do. The second value says what ended them, if they did not end themselves.
+/// Runs `jobs` and tells what they do. The second value says what ended them, if they did not end themselves.
 async fn watch(
     runtime: &Runtime,
-    specs: Vec<PipelineSpec>,
+    jobs: Vec<Job>,
+    mut narrator: Narrator<'_>,
     timeout: Option<Duration>,
     ui: &Ui,
 ) -> Result<(Vec<Ending>, Exit)> {
     let mut signals =
         Signals::new().map_err(|error| Error::bug("can't listen for signals").with_source(error))?;
     let (began, mut events) = (instant(), runtime.events());
-    let mut narrator = Narrator::new(ui, specs.iter().map(|spec| spec.name.clone()));
-    let mut running = Running::start(runtime, specs).await?;
+    let mut running = Running::start(runtime, jobs).await?;
     let mut endings = Vec::new();
     let mut interruption = Exit::Ok;
     let mut timed_out = pin!(sleep(timeout.unwrap_or_default()));
@@ -149,10 +161,10 @@ async fn watch(
             () = &mut timed_out, if wait_for_timeout => {
                 wait_for_timeout = false;
                 interruption = interruption.or(Exit::TryAgain);
-                ui.error(format_args!("not idle after {}", crate::numbers::duration(began.elapsed())));
+                ui.error(format_args!("not idle after {}", duration(began.elapsed())));
                 running.kill();
             }
-            // Closed is impossible while the session lives; who lags hears the next ones, which tell the same story.
+            // It is not closed while the runtime lives; who lags hears the next ones, which tell the same story.
             event = events.recv() => if let Ok(event) = event {
                 narrator.hear(event);
             },
@@ -179,7 +191,7 @@ async fn watch(
 async fn account(
     runtime: &Runtime,
     state: &Path,
-    name: &Name,
+    (name, title): (&Name, &str),
     outcome: &Outcome,
     time: Duration,
     ui: &Ui,
@@ -187,7 +199,8 @@ async fn account(
     let dead = runtime.store().count_dead_letters(name).await?;
     let examples = runtime.store().dead_letters(name, EXAMPLES).await?;
     let database = state.join(DATABASE);
-    let ended = Ended { pipeline: name, outcome, time, dead, examples: &examples, database: &database };
+    let ended =
+        Ended { pipeline: name, title, outcome, time, dead, examples: &examples, database: &database };
     if ui.is_json() {
         ended.json(ui);
     } else {
@@ -197,11 +210,9 @@ async fn account(
 }
 
 /// Says what a pipeline failed at and what to do.
-fn failed(name: &Name, error: &Error, ui: &Ui) {
-    ui.error(format_args!("{name}: {error}"));
-    if let Some(cause) = error.source() {
-        ui.talk(format_args!("  cause: {cause}"));
-    }
+fn failed(title: &str, error: &Error, ui: &Ui) {
+    ui.error(format_args!("{title}: {error}"));
+    cause(error, ui);
     match error.kind() {
         ErrorKind::Bug => ui.talk("  help: this is a defect; please report it with these lines"),
         ErrorKind::Fenced => ui.talk("  help: it runs elsewhere; what this process had open is undone"),
@@ -209,11 +220,15 @@ fn failed(name: &Name, error: &Error, ui: &Ui) {
     }
 }
 
-/// Says why a state directory can't be used.
-pub(crate) fn unusable(directory: &Path, error: &Error, ui: &Ui) -> Exit {
-    ui.error(format_args!("state directory {}: {error}", directory.display()));
+/// Says what kept all pipelines from starting.
+pub(crate) fn not_started(error: &Error, ui: &Ui) -> Exit {
+    ui.error(error);
+    cause(error, ui);
+    Exit::from(error)
+}
+
+fn cause(error: &Error, ui: &Ui) {
     if let Some(cause) = error.source() {
         ui.talk(format_args!("  cause: {cause}"));
     }
-    Exit::from(error)
 }

@@ -34,7 +34,7 @@ use crate::{
     account,
     args::{Global, ImportArgs},
     census::{Census, Counted, Results},
-    drive::{PATIENCE, drive, unusable},
+    drive::{Job, PATIENCE, drive, not_started},
     exit::Exit,
     numbers::count,
     ui::Ui,
@@ -88,7 +88,7 @@ pub(crate) async fn import(args: &ImportArgs, global: &Global, ui: &Ui) -> Exit 
         Ok((spec, args)) => go(args, global, spec, &results, ui).await,
         Err(error) => Err(error),
     };
-    ended.unwrap_or_else(|error| unusable(&global.data, &error, ui))
+    ended.unwrap_or_else(|error| not_started(&error, ui))
 }
 
 async fn go(
@@ -103,18 +103,19 @@ async fn go(
     if matches!(&args.to, Destination::File(_, path) if !path.exists()) {
         runtime.forget(&name).await?;
     }
-    let driven = drive(&runtime, &global.data, vec![spec], None, ui).await?;
+    let driven =
+        drive(&runtime, &global.data, vec![Job { spec, title: "import".to_owned() }], None, ui).await?;
     let finished = driven.outcomes.get(&name).is_some_and(|outcome| outcome.end == End::Finished);
     if finished && matches!(args.to, Destination::Sqlite(_)) {
         runtime.forget(&name).await?;
     }
     runtime.shutdown(PATIENCE).await?;
-    if !ui.is_json() {
+    if !ui.is_json() && driven.outcomes.contains_key(&name) {
         ui.say(types(&results.get()));
         if finished {
             ui.say(account::next([&args.to.stage()], []));
         } else {
-            ui.say("Run the same command again to go on.");
+            ui.say("\nNot all was read; the same command goes on where this one stopped.");
         }
     }
     Ok(driven.exit)
@@ -182,7 +183,7 @@ fn types(counted: &BTreeMap<String, Counted>) -> String {
     let more = rows.len().saturating_sub(LISTED_TYPES);
     rows.truncate(LISTED_TYPES);
     let width = rows.iter().map(|(kind, _)| kind.len()).chain([4]).max().unwrap_or_default();
-    let mut text = format!("  {:width$}  {:>11}  {:10}  {:10}\n", "type", "records", "first", "last");
+    let mut text = format!("\n  {:width$}  {:>11}  first       last\n", "type", "records");
     for (kind, Counted { records, first, last }) in rows {
         let day = |time: &Timestamp| time.to_string()[..10].to_owned();
         text += &format!("  {kind:width$}  {:>11}  {}  {}\n", count(*records), day(first), day(last));
@@ -190,6 +191,7 @@ fn types(counted: &BTreeMap<String, Counted>) -> String {
     if more > 0 {
         text += &format!("  and {more} more types\n");
     }
+    text.truncate(text.trim_end().len());
     text
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Narrator<'u> {
 
 /// What is known of one pipeline.
 struct Pipeline {
+    /// How people know it.
+    title: String,
     read: Rate,
     delivered: u64,
     /// Bytes done and in all, by source.
@@ -67,15 +69,16 @@ impl Rate {
 }
 
 impl<'u> Narrator<'u> {
-    pub(crate) fn new(ui: &'u Ui, pipelines: impl IntoIterator<Item = Name>) -> Narrator<'u> {
-        let pipelines = pipelines.into_iter().map(|name| {
+    pub(crate) fn new(ui: &'u Ui, titles: BTreeMap<Name, String>) -> Narrator<'u> {
+        let pipelines = titles.into_iter().map(|(name, title)| {
             let bar = (ui.is_terminal() && !ui.is_quiet()).then(|| {
                 let bar = ui.bars().add(ProgressBar::new_spinner());
-                bar.set_prefix(name.to_string());
+                bar.set_prefix(title.clone());
                 bar.set_style(style("{spinner} {prefix}: {wide_msg}"));
                 bar
             });
             let pipeline = Pipeline {
+                title,
                 read: Rate::default(),
                 delivered: 0,
                 sources: BTreeMap::new(),
@@ -96,7 +99,7 @@ impl<'u> Narrator<'u> {
     /// Says what happened.
     pub(crate) fn hear(&mut self, event: Event) {
         let Some(pipeline) = self.pipelines.get_mut(&event.pipeline) else { return };
-        let (name, ui) = (&event.pipeline, self.ui);
+        let (name, ui) = (pipeline.title.clone(), self.ui);
         match event.kind {
             EventKind::Started { from: Some(epoch), .. } => {
                 ui.say(format_args!("{name}: goes on after epoch {epoch}"))
@@ -139,8 +142,8 @@ impl<'u> Narrator<'u> {
         if self.ui.is_terminal() {
             return;
         }
-        for (name, pipeline) in &self.pipelines {
-            self.ui.say(format_args!("{name}: {}", pipeline.line(instant())));
+        for pipeline in self.pipelines.values() {
+            self.ui.say(format_args!("{}: {}", pipeline.title, pipeline.line(instant())));
         }
     }
 
@@ -244,6 +247,7 @@ mod tests {
         let start = instant();
         let later = start + Duration::from_secs(8);
         let mut pipeline = Pipeline {
+            title: "import".to_owned(),
             read: Rate::default(),
             delivered: 7_000,
             sources: BTreeMap::new(),

@@ -33,11 +33,12 @@ pub(crate) fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// `4 min 10 s`: the two largest units.
+/// `250 ms`, `4.2 s`, `4 min 10 s`: the two largest units.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
+        (0, 0, 0) if seconds == 0 => format!("{} ms", duration.as_millis()),
         (0, 0, 0) if seconds < 10 => format!("{:.1} s", duration.as_secs_f64()),
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, minutes) => format!("{minutes} min {} s", seconds % 60),
@@ -67,7 +68,7 @@ mod tests {
         assert_eq!([bytes(1023), bytes(1024), bytes(3_355_443)], ["1023 B", "1.0 KiB", "3.2 MiB"]);
         let spans =
             [150, 42_000, 250_000, 7_500_000, 90_000_000_000].map(|ms| duration(Duration::from_millis(ms)));
-        assert_eq!(spans, ["0.1 s", "42 s", "4 min 10 s", "2 h 5 min", "1041 d 16 h"]);
+        assert_eq!(spans, ["150 ms", "42 s", "4 min 10 s", "2 h 5 min", "1041 d 16 h"]);
         assert_eq!(per_second(10, Duration::ZERO), None);
         assert_eq!(per_second(10, Duration::from_secs(5)), Some(2));
     }

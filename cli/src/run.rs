@@ -10,7 +10,7 @@ use afferent::{
 use crate::{
     account,
     args::{Global, RunArgs},
-    drive::{PATIENCE, drive, unusable},
+    drive::{Job, PATIENCE, drive, not_started},
     exit::Exit,
     files,
     render::{self, Channel},
@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &RunArgs, global: &Global, ui: &Ui) -> Exit {
     let Ok((definitions, specs)) = load(args, ui) else { return Exit::Config };
     match go(args, global, &definitions, specs, ui).await {
         Ok(exit) => exit,
-        Err(error) => unusable(&global.data, &error, ui),
+        Err(error) => not_started(&error, ui),
     }
 }
 
@@ -58,13 +58,18 @@ async fn go(
     specs: Vec<PipelineSpec>,
     ui: &Ui,
 ) -> Result<Exit> {
-    let runtime = Runtime::open(&global.data, RuntimeOptions::default()).await?;
+    let options = RuntimeOptions { set_aside_damaged: args.from_start, ..RuntimeOptions::default() };
+    let runtime = Runtime::open(&global.data, options).await?;
     if args.from_start {
         for spec in &specs {
             runtime.forget(&spec.name).await?;
         }
     }
-    let driven = drive(&runtime, &global.data, specs, args.timeout.map(|timeout| timeout.0), ui).await?;
+    if definitions.iter().flat_map(Definition::stages).any(|stage| stage.type_name == "stdout") {
+        ui.hide_bars();
+    }
+    let jobs = specs.into_iter().map(|spec| Job { title: spec.name.to_string(), spec }).collect();
+    let driven = drive(&runtime, &global.data, jobs, args.timeout.map(|timeout| timeout.0), ui).await?;
     runtime.shutdown(PATIENCE).await?;
     if !ui.is_json() {
         let ended = definitions.iter().filter(|definition| driven.outcomes.contains_key(definition.name()));

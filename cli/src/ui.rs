@@ -9,7 +9,7 @@ use std::{
 };
 
 use anstream::{AutoStream, ColorChoice};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::args::{Form, Global};
@@ -55,6 +55,11 @@ impl Ui {
     /// The progress bars, which talk must not cut through.
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.bars
+    }
+
+    /// Draws no bars: something else writes to the screen.
+    pub(crate) fn hide_bars(&self) {
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
 
     /// A line of data.

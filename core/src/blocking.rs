@@ -36,7 +36,7 @@ impl Blocking {
             // is released before `idle` returns.
             drop(sender.send(work()));
         });
-        Job { result, handle }
+        Job { result: Some(result), handle }
     }
 
     /// Waits until every job of the group has ended, so that nothing an aborted epoch started can still act.
@@ -51,7 +51,8 @@ impl Blocking {
 #[derive(Debug)]
 #[must_use = "a job that nobody awaits fails unheard"]
 pub struct Job<T> {
-    result: oneshot::Receiver<T>,
+    /// `None` once it is known that there will be no result.
+    result: Option<oneshot::Receiver<T>>,
     handle: JoinHandle<()>,
 }
 
@@ -60,8 +61,11 @@ impl<T> Future for Job<T> {
 
     /// The job's result; `Bug` when it panicked, `Transient` when the runtime is shutting down.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
-        if let Ok(value) = std::task::ready!(Pin::new(&mut self.result).poll(cx)) {
-            return Poll::Ready(Ok(value));
+        if let Some(result) = &mut self.result {
+            if let Ok(value) = std::task::ready!(Pin::new(result).poll(cx)) {
+                return Poll::Ready(Ok(value));
+            }
+            self.result = None;
         }
         Pin::new(&mut self.handle).poll(cx).map(|joined| {
             Err(match joined {

@@ -164,10 +164,15 @@ pub fn io_error(what: &str, path: &std::path::Path, error: std::io::Error) -> Er
         _ => ErrorKind::Transient { retry_after: None },
     };
     let hint = match error.kind() {
-        Io::StorageFull | Io::QuotaExceeded => "the disk is full; free some space and it goes on by itself",
-        Io::PermissionDenied | Io::ReadOnlyFilesystem => "check that this user may write there",
-        Io::NotFound | Io::NotADirectory => "check the path",
-        _ => "see the cause",
+        Io::StorageFull | Io::QuotaExceeded => {
+            " (the disk is full; free some space and it goes on by itself)"
+        }
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => " (check that this user may write there)",
+        Io::NotFound => " (check the path)",
+        Io::NotADirectory | Io::IsADirectory | Io::AlreadyExists => {
+            " (something else is at this path or above it; give another path)"
+        }
+        _ => "",
     };
-    Error::new(kind, format!("can't {what} {}: {error} ({hint})", path.display()))
+    Error::new(kind, format!("can't {what} {}: {error}{hint}", path.display()))
 }

@@ -92,8 +92,15 @@ mod tests {
     /// in two and none swallows the next.
     #[test]
     fn rows_end_where_csv_says() {
-        let rows =
-            ["a,b\n", "\"x\ny\",b\n", "5\" monitor,b\n", "\"say \"\"hi\"\"\n\",b\r\n", "\n", ",\"\"\r\n"];
+        let rows = [
+            "a,b\n",
+            "\"\"\r\",b\n",
+            "\"x\ny\",b\n",
+            "5\" monitor,b\n",
+            "\"say \"\"hi\"\"\n\",b\r\n",
+            "\n",
+            ",\"\"\r\n",
+        ];
         let ends: Vec<usize> = rows
             .iter()
             .scan(0, |end, row| {

@@ -3,6 +3,9 @@
 //! The path of another crate's binary is not known to a test, so this crate builds one of its own over
 //! [`afferent_cli::main`], and what the tests share lives here.
 
+pub mod records;
+mod running;
+
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -11,6 +14,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+pub use self::running::Running;
 
 /// A directory with a state directory of its own, and the command that runs in it.
 #[derive(Debug)]
@@ -63,6 +68,20 @@ impl Place {
     pub fn run(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().expect("the command starts");
         Ran::from(output)
+    }
+
+    /// What is in a file of it.
+    ///
+    /// # Panics
+    /// If it can't be read, or is not text.
+    pub fn read(&self, name: &str) -> String {
+        let path = self.path().join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Starts it and lets it run.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(arguments))
     }
 
     /// Runs it, and kills it with SIGKILL after `after` unless it has ended by then; its status if it has.

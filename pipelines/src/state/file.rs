@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
@@ -19,6 +18,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, StorageError};
 
 use super::{
     backend::Backend,
+    caught::caught,
     rows::{self, Failure},
     tables::Tables,
 };
@@ -129,7 +129,7 @@ impl Broken {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         tracing::error!(path = %path.display(), "the state database panicked: {text}");
-        Broken::damaged(path, "a panic in the database; see the log")
+        Broken::damaged(path, "its pages contradict each other; the log says how")
     }
 }
 
@@ -222,7 +222,7 @@ impl DatabaseFile {
     pub(super) fn close(&self) {
         self.closed.store(true, SeqCst);
         let Some(open) = self.open.write().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let failure = match catch_unwind(AssertUnwindSafe(|| open.database.close())) {
+        let failure = match caught(|| open.database.close()) {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it panicked".to_owned(),
@@ -242,7 +242,7 @@ impl DatabaseFile {
                 self.reopen()?;
                 continue;
             };
-            break (open.number, catch_unwind(AssertUnwindSafe(|| use_it(&open.database))));
+            break (open.number, caught(|| use_it(&open.database)));
         };
         let broken = match result {
             Ok(Ok(value)) => return Ok(value),
@@ -260,7 +260,7 @@ impl DatabaseFile {
         if let Some(failed) = open.take_if(|open| open.number == number) {
             failed.abandoned.store(true, SeqCst);
             // Whatever it panics with has been reported already.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(failed)));
+            let _ = caught(|| drop(failed));
         }
     }
 
@@ -283,9 +283,7 @@ impl DatabaseFile {
         self.check(&*file)?;
         let abandoned = Arc::<AtomicBool>::default();
         let backend = Backend { file, abandoned: abandoned.clone(), in_doubt: self.in_doubt.clone() };
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)
-        }));
+        let opened = caught(|| redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend));
         let database = match opened {
             Ok(Ok(database)) => database,
             Ok(Err(error)) => return Err(Broken::redb(&self.path, error.into())),

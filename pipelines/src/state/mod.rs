@@ -26,6 +26,7 @@
 //! its epoch, and dropped once the oldest kept checkpoint has reached it.
 
 mod backend;
+mod caught;
 mod definition;
 mod digest;
 mod file;
@@ -39,6 +40,7 @@ mod tables;
 mod tests;
 
 pub use self::{
+    caught::catches_panics,
     definition::{Desired, StoredDefinition},
     store::{DATABASE, RedbStore},
 };

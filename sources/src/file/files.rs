@@ -113,13 +113,15 @@ impl Files {
                 None => gone.push(index),
             }
         }
+        let mut vacated = HashSet::new();
         for index in gone.into_iter().rev() {
+            vacated.insert(self.list[index].mark.path.clone());
             self.forget(index);
         }
         let mut known: HashSet<FileId> = self.list.iter().map(|known| known.mark.id).collect();
         for (path, id) in paths {
             if known.insert(id) {
-                if self.list.iter().any(|known| known.mark.path == path) {
+                if vacated.contains(&path) || self.list.iter().any(|known| known.mark.path == path) {
                     let path = path.display();
                     self.events
                         .notice(format!("another file stands at {path}: it is read from its beginning"));

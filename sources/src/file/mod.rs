@@ -17,7 +17,8 @@
 //! |---|---|
 //! | the same file, as long or longer | on from its offset |
 //! | the same file, shorter or with another beginning | from its beginning, with a notice: it was truncated |
-//! | another file under its name, and it in the same directory under another name | its rest first, then the other from its beginning: it was rotated |
+//! | another file under its name, and it in the same directory under another name | its rest first, then the other from its beginning, with a notice: it was rotated |
+//! | another file under its name, and it is gone | the other from its beginning, with a notice |
 //! | a copy of it under another name | the copy, as any other file: rotate by renaming |
 //! | it is gone | nothing more; an alarm, if it was known not to have been read to its end |
 //!

@@ -181,16 +181,17 @@ impl Window {
         self.searched -= moved;
         self.filled -= moved;
         let needed = self.filled + READ_BYTES;
-        if self.buffer.len() > KEPT_BYTES && needed < KEPT_BYTES / 2 {
+        if self.buffer.capacity() > KEPT_BYTES && needed < KEPT_BYTES / 2 {
             self.buffer.truncate(needed);
-            self.buffer.shrink_to_fit();
+            self.buffer.shrink_to(KEPT_BYTES);
         }
         if self.buffer.len() < needed {
-            // Doubling, but never past what the longest item needs.
-            let most = MAX_ITEM_BYTES + 2 * READ_BYTES;
-            let len = needed.max(most.min(2 * self.buffer.len()));
-            self.buffer.reserve_exact(len - self.buffer.len());
-            self.buffer.resize(len, 0);
+            // Reserved in two steps, so that a long item is not copied from buffer to ever larger buffer, each of
+            // which the allocator may keep; memory that is only reserved costs nothing.
+            let capacity =
+                if needed <= KEPT_BYTES { KEPT_BYTES } else { needed.max(MAX_ITEM_BYTES + 2 * READ_BYTES) };
+            self.buffer.reserve_exact(capacity - self.buffer.len());
+            self.buffer.resize(needed, 0);
         }
         moved
     }

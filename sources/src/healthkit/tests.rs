@@ -2,17 +2,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
 use afferent_core::{
-    Committed, Error, ErrorKind, Kind, Pulled, Record, RecordId, Result, Source, Timestamp, Unit, Value,
+    Committed, Error, ErrorKind, Kind, MemoryStore, Name, Pulled, Record, RecordId, Result, Source,
+    Timestamp, Unit, Value,
     clock::{instant, sleep},
     config::{Configure, Span},
-    event::EventKind,
-    testing::{Surroundings, source_contract},
+    disk::OsDisk,
+    engine::{End, EngineCx, Settings, Stages, run},
+    event::{EventKind, Events},
+    mailbox::{Mailbox, mailbox},
+    random::Random,
+    stage::Identity,
+    testing::{Recording, Surroundings, TestClock, source_contract},
 };
 use async_trait::async_trait;
 use futures::{StreamExt, future::poll_immediate, stream::BoxStream};
@@ -71,14 +79,14 @@ impl Script {
     /// Wakes for `names`; without any the wake does not say for what. Returns the wake's number.
     fn wake(&self, names: &[&str]) -> u64 {
         let mut inner = self.lock();
+        let observer = inner.observers.last().expect("somebody observes").clone();
         inner.wakes += 1;
         let number = inner.wakes;
+        // Without the lock: an observer that is gone completes at once.
+        drop(inner);
         let script = self.clone();
         let completion = Completion::new(move || *script.lock().completed.entry(number).or_default() += 1);
         let kinds = (!names.is_empty()).then(|| names.iter().map(|name| kind(name)).collect());
-        let observer = inner.observers.last().expect("somebody observes").clone();
-        drop(inner);
-        // Without the lock: an observer that is gone completes at once.
         let _ = observer.send(Wake { kinds, completion });
         number
     }
@@ -232,6 +240,89 @@ async fn a_star_is_every_type() {
         }
     }
     assert!(kinds.len() > 120, "{}", kinds.len());
+}
+
+/// What an engine needs to run over `store` in `directory`.
+fn engine(store: Arc<MemoryStore>, directory: &std::path::Path, until_idle: bool) -> (EngineCx, Mailbox) {
+    let (mailbox, commands) = mailbox();
+    let cx = EngineCx {
+        pipeline: Name::from("feed"),
+        settings: Settings { until_idle, ..Settings::default() },
+        store,
+        clock: Arc::new(TestClock::default()),
+        disk: OsDisk::shared(),
+        random: Random::from_seed(1),
+        directory: directory.to_owned(),
+        mailbox: commands,
+        events: Events::alone(Name::from("feed")).0,
+        kill: Default::default(),
+    };
+    (cx, mailbox)
+}
+
+/// Scenario: the engine runs a mock with locks and amendments until it is idle, dies at ever later polls, and starts
+/// again from its checkpoint with a new store. Guarantees: G1, G2, G3, G5; it becomes idle though the phone was locked.
+#[tokio::test(start_paused = true)]
+async fn a_feed_under_the_engine_survives_deaths() {
+    let mock = mock::Config {
+        days: 4,
+        edits: 0.1,
+        replacements: 0.1,
+        lock: Span(Duration::from_secs(7 * 3600)),
+        ..mock::Config::default()
+    };
+    let around = Surroundings::new();
+    let source = || {
+        HealthKit::new(config(&["StepCount", "HeartRate"]), Arc::new(MockStore::new(mock.clone()).unwrap()))
+    };
+    let expected = source_contract(source, &around, 1).await;
+    let (store, recording) = (Arc::new(MemoryStore::new()), Recording::default());
+    let mut deaths = 0;
+    for polls in (1..).step_by(3) {
+        let (cx, _mailbox) = engine(store.clone(), around.path(), true);
+        let stages =
+            || Ok(Stages::line(("feed", source()), Identity::default(), ("recording", recording.sink())));
+        let mut run = pin!(run(cx, stages));
+        let mut left = polls;
+        let outcome = poll_fn(|cx| {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { run.as_mut().poll(cx).map(Some) }
+        });
+        match outcome.await {
+            None => deaths += 1,
+            Some(outcome) => {
+                assert_eq!(outcome.unwrap().end, End::Idle);
+                break;
+            }
+        }
+    }
+    assert!(deaths > 3, "{deaths}");
+    assert!(recording.visible() == expected);
+}
+
+/// Scenario: the engine runs a feed for weeks; the store wakes now and then. Guarantees: each wake is delivered and
+/// completed by its commit at once, long before the deadline.
+#[tokio::test(start_paused = true)]
+async fn the_engine_completes_wakes_by_commits() {
+    let around = Surroundings::new();
+    let (script, recording) = (Script::default(), Recording::default());
+    script.save("HeartRate", 1);
+    let (cx, mailbox) = engine(Arc::new(MemoryStore::new()), around.path(), false);
+    let source = || script.source(&["HeartRate"]);
+    let stages =
+        || Ok(Stages::line(("feed", source()), Identity::default(), ("recording", recording.sink())));
+    let wakes = async {
+        for round in 1..10 {
+            sleep(Duration::from_secs(3600)).await;
+            script.save("HeartRate", 3);
+            let wake = script.wake(&["HeartRate"]);
+            sleep(Duration::from_secs(5)).await;
+            assert_eq!((script.completed(wake), recording.visible().len()), (1, 1 + 3 * round));
+        }
+        mailbox.stop().await.unwrap();
+    };
+    let (outcome, ()) = futures::join!(run(cx, stages), wakes);
+    assert_eq!(outcome.unwrap().end, End::Stopped);
 }
 
 /// Scenario: something changes, the store wakes, the epoch is committed later. Guarantees: the wake is completed at

@@ -13,7 +13,6 @@ use afferent_core::{
 
 use super::{
     key::Key,
-    person::Device,
     plan::{Part, Plan, Shape},
     samples::{Scene, Studio, by, day_text, timestamp},
 };
@@ -47,9 +46,8 @@ const BEAT: [f64; 20] = [
 impl Studio {
     pub(super) fn composite(&self, scene: &Scene<'_>, out: &mut Vec<Record>) {
         let hour = &scene.hour;
-        let watch = scene.device == Device::Watch;
         match scene.plan.shape {
-            Shape::Workout if watch => {
+            Shape::Workout => {
                 if let Some(bout) = self.finished(scene) {
                     let value = self.workout(
                         bout.activity,
@@ -62,29 +60,27 @@ impl Studio {
                     out.push(record);
                 }
             }
-            Shape::Route if watch => {
+            Shape::Route => {
                 if let Some(bout) = self.finished(scene).filter(|bout| WITH_ROUTE.contains(&bout.activity)) {
                     let value = route(bout.start, bout.end, scene.person.key);
                     out.push(self.record(scene, scene.key, (bout.start, bout.end), value));
                 }
             }
             // The rings of a day are closed at its end.
-            Shape::Summary if watch && hour.local == 23 => {
+            Shape::Summary if hour.of_day() == 23 => {
                 let value = summary(hour.day, scene.key, scene.person.vigour);
                 out.push(self.record(scene, scene.key, (hour.midnight, hour.end()), value));
             }
-            Shape::Ecg if watch => self.at(scene, 0, 9.6, 0.14, |time, key| {
+            Shape::Ecg => self.at(scene, 0, 9.6, 0.14, |time, key| {
                 let value = electrocardiogram(scene.person.resting + 8.0, key);
                 out.push(self.record(scene, key, (time, time + ECG_SECONDS as i64), value));
             }),
-            Shape::Beats if watch => self.at(scene, 0, 4.0, 0.9, |time, key| {
+            Shape::Beats => self.at(scene, 0, 4.0, 0.9, |time, key| {
                 out.push(self.record(scene, key, (time, time + 60), beats(scene.person.resting, key)));
             }),
-            Shape::Pressure(part) if !watch => self.pressure(scene, part, out),
-            Shape::Food if !watch => {
-                self.at(scene, 0, 12.8, 0.5, |time, key| out.push(self.food(scene, time, key)))
-            }
-            Shape::Document(chance) if !watch => self.at(scene, 0, 10.5, chance, |time, key| {
+            Shape::Pressure(part) => self.pressure(scene, part, out),
+            Shape::Food => self.at(scene, 0, 12.8, 0.5, |time, key| out.push(self.food(scene, time, key))),
+            Shape::Document(chance) => self.at(scene, 0, 10.5, chance, |time, key| {
                 out.push(self.record(scene, key, (time, time), document(scene.plan, key)));
             }),
             _ => {}

@@ -55,8 +55,9 @@ pub struct Config {
     /// How long the phone is locked each day, from 22:00 UTC on; counted in whole hours. Reads fail from 10
     /// minutes after the lock on, and what is saved meanwhile appears at the unlock. `"0s"` is never.
     pub lock: Span,
-    /// How often the app asked to be woken for each type. Some types are woken for hourly at most, whatever was
-    /// asked. Needs a `speed` that is a number, as do the keys below.
+    /// How often the app asked to be woken for each type: `immediate`, `hourly`, `daily` or `weekly`. Steps, distance
+    /// and active energy wake hourly at most, whatever was asked. This, `spurious` and `coalesced` need a `speed` that
+    /// is a number.
     pub frequency: Frequency,
     /// How long the app may take to complete a wake; longer is a strike.
     pub budget: Span,
@@ -139,6 +140,11 @@ impl Configure for Config {
                 format!("expected more than 0, at most {MAX_DENSITY}, found {found}"),
             ));
         }
+        if let Speed::Factor(factor) = self.speed
+            && !is_factor(factor)
+        {
+            problems.push(Problem::new("speed", format!("expected {SPEEDS}, found {factor}")));
+        }
         if self.lock.0 > MAX_LOCK {
             problems.push(Problem::new("lock", format!("expected at most \"23h\", found \"{}\"", self.lock)));
         }
@@ -218,6 +224,11 @@ pub enum Speed {
 
 /// Fastest [`Speed::Factor`]: a day a second. Above it `max` is what is meant.
 const MAX_FACTOR: f64 = 86_400.0;
+const SPEEDS: &str = "\"max\", or a number above 0, at most 86400";
+
+fn is_factor(factor: f64) -> bool {
+    factor > 0.0 && factor <= MAX_FACTOR
+}
 
 impl<'de> Deserialize<'de> for Speed {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Speed, D::Error> {
@@ -225,7 +236,7 @@ impl<'de> Deserialize<'de> for Speed {
         impl de::Visitor<'_> for Text {
             type Value = Speed;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "\"max\", or a number above 0, at most {MAX_FACTOR}")
+                f.write_str(SPEEDS)
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Speed, E> {
                 if text == "max" {
@@ -235,7 +246,7 @@ impl<'de> Deserialize<'de> for Speed {
                 }
             }
             fn visit_f64<E: de::Error>(self, factor: f64) -> Result<Speed, E> {
-                if factor > 0.0 && factor <= MAX_FACTOR {
+                if is_factor(factor) {
                     Ok(Speed::Factor(factor))
                 } else {
                     Err(E::invalid_value(de::Unexpected::Float(factor), &self))

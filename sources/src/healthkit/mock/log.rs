@@ -25,7 +25,7 @@ const TAIL_HOURS: i64 = 72;
 const AMENDED_AFTER: [i64; 3] = [2, 5, 26];
 /// Blocks that one page looks at before it comes back empty-handed: about a millisecond, so that a rare type in
 /// a long log does not hold a worker.
-const MAX_BLOCKS: u64 = 8192;
+const MAX_BLOCKS: u64 = 4096;
 /// Records of a page where each has thousands of numbers: about 1 MiB.
 const HEAVY_PAGE: usize = 8;
 /// Version of an anchor's bytes.
@@ -168,7 +168,7 @@ impl Log {
             }
             added.drain(from..from + first.min(adds));
             let deletions = first.max(adds) - adds..until.max(adds) - adds;
-            if self.saved_at(cursor.block) > purged {
+            if !deletions.is_empty() && self.saved_at(cursor.block) > purged {
                 deleted.extend(block.deletions.drain(deletions));
             }
             cursor = if until == total {
@@ -271,13 +271,13 @@ impl Log {
     /// What is saved with `slot` for the first time.
     fn originals(&self, plan: &Plan, person: &Person, slot: i64, out: &mut Vec<Record>) {
         let studio = &self.studio;
-        for device in [Device::Phone, Device::Watch] {
+        for device in [Device::Phone, Device::Watch].into_iter().filter(|device| plan.is_by(*device)) {
             studio.world.measured(person, slot, device, |measured| {
                 studio.measure(plan, person, measured, device, out)
             });
         }
         if plan.class == KindClass::Quantity && plan.is_amended() && !studio.world.is_locked(slot) {
-            let key = plan.key.with(person.key.bits()).with(11).with(slot as u64);
+            let key = plan.key.with(11).with(person.key.bits()).with(slot as u64);
             if slot < studio.world.days * 24 && key.chance(self.shares.back_dated / 24.0) {
                 self.back_dated(plan, person, slot, key, out);
             }
@@ -293,6 +293,8 @@ impl Log {
             self.studio.measure(plan, person, measured, Device::Import, out);
             if out.len() > from {
                 out.truncate(from + 1);
+                // Another import of the same sample is another object.
+                out[from].id = key.with(2).id();
                 return;
             }
         }

@@ -165,6 +165,10 @@ impl Observer {
             self.block = shared.log.end_at(shared.clock.now());
             self.pending.extend(&self.kinds);
         }
+        if self.block >= shared.log.blocks() && self.pending.is_empty() && shared.config.locked_hours() == 0 {
+            // The log is at its end: nothing will ever change.
+            return std::future::pending().await;
+        }
         let time = start + self.step * (HOUR / STEPS);
         shared.clock.wait_until(time).await;
         self.step += 1;

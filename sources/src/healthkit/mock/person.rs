@@ -90,21 +90,30 @@ pub(super) struct Bout {
     pub(super) key: Key,
 }
 
-/// What is going on in one hour of a person's life.
+/// A night's sleep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Night {
+    pub(super) from: i64,
+    pub(super) until: i64,
+}
+
+impl Night {
+    /// Whether the time from `start` to `end` touches it.
+    pub(super) fn touches(self, start: i64, end: i64) -> bool {
+        start < self.until && end > self.from
+    }
+}
+
+/// One hour of a person's life.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hour {
     pub(super) slot: i64,
     pub(super) start: i64,
-    /// Hour of the local day, 0 to 23.
-    pub(super) local: usize,
+    /// The start on the person's clock, as if that were UTC.
+    pub(super) local: i64,
     /// The local day (days since 1970) and the UTC instant of its midnight.
     pub(super) day: i64,
     pub(super) midnight: i64,
-    /// The night that may lie in this hour: asleep from, until.
-    pub(super) night: (i64, i64),
-    /// How active the hour is, 0 to 1.
-    pub(super) activity: f64,
-    pub(super) workout: Option<Bout>,
 }
 
 impl Hour {
@@ -112,9 +121,9 @@ impl Hour {
         self.start + HOUR
     }
 
-    /// Whether the time from `start` to `end` touches sleep.
-    pub(super) fn sleeps(&self, start: i64, end: i64) -> bool {
-        start < self.night.1 && end > self.night.0
+    /// Hour of the local day, 0 to 23.
+    pub(super) fn of_day(&self) -> usize {
+        (self.local.rem_euclid(DAY) / HOUR) as usize
     }
 
     pub(super) fn has(&self, time: i64) -> bool {
@@ -147,43 +156,41 @@ impl World {
         offsets[index as usize]
     }
 
-    /// The night that ends on the local `day`: asleep from, until. It lies within 2.7 h before and 8.7 h after
-    /// midnight and is at least 4 h long.
-    pub(super) fn night(&self, person: &Person, day: i64) -> (i64, i64) {
+    /// One hour of `person`.
+    pub(super) fn hour(&self, person: &Person, slot: i64) -> Hour {
+        let start = self.start() + slot * HOUR;
+        let local = start + self.offset(person, start.div_euclid(DAY));
+        let day = local.div_euclid(DAY);
+        Hour { slot, start, local, day, midnight: day * DAY - self.offset(person, day) }
+    }
+
+    /// The night that may lie in `hour`. It begins within 2.7 h before midnight, ends within 8.7 h after it, and is at
+    /// least 4 h long; so with five hours' lead one night decides, even when the clocks change.
+    pub(super) fn night(&self, person: &Person, hour: &Hour) -> Night {
+        let day = (hour.local + 5 * HOUR).div_euclid(DAY);
         let key = person.key.with(2).with(day as u64);
         let midnight = day * DAY - self.offset(person, day);
         let bed = person.bed + key.with(1).range(-2400.0, 2400.0);
         let rise = person.rise + key.with(2).range(-2400.0, 2400.0);
-        (midnight + bed as i64, midnight + rise as i64)
+        Night { from: midnight + bed as i64, until: midnight + rise as i64 }
     }
 
-    /// The workout of the local `day`, between 11:00 and 21:00.
-    fn workout(&self, person: &Person, day: i64) -> Option<Bout> {
-        let key = person.key.with(3).with(day as u64);
+    /// The workout in `hour`, if there is one; between 11:00 and 21:00.
+    pub(super) fn workout(&self, person: &Person, hour: &Hour) -> Option<Bout> {
+        let key = person.key.with(3).with(hour.day as u64);
         if !key.with(1).chance(0.35 * person.vigour) {
             return None;
         }
-        let midnight = day * DAY - self.offset(person, day);
-        let start = midnight + key.with(2).range(11.0 * 3600.0, 20.0 * 3600.0) as i64;
+        let start = hour.midnight + key.with(2).range(11.0 * 3600.0, 20.0 * 3600.0) as i64;
+        let end = start + key.with(4).range(1500.0, 3600.0) as i64;
         let activity = WORKOUTS[key.with(3).below(WORKOUTS.len() as u64) as usize];
-        Some(Bout { start, end: start + key.with(4).range(1500.0, 3600.0) as i64, activity, key })
+        (start < hour.end() && end > hour.start).then_some(Bout { start, end, activity, key })
     }
 
-    /// What goes on in `slot`.
-    pub(super) fn hour(&self, person: &Person, slot: i64) -> Hour {
-        let start = self.start() + slot * HOUR;
-        let offset = self.offset(person, start.div_euclid(DAY));
-        let local = start + offset;
-        // With five hours' lead one night decides: the earliest begins 2.7 h before midnight, the latest ends
-        // 8.7 h after it, and a change of the clocks moves either by one.
-        let night = self.night(person, (local + 5 * HOUR).div_euclid(DAY));
-        let day = local.div_euclid(DAY);
-        let workout = self.workout(person, day).filter(|bout| bout.start < start + HOUR && bout.end > start);
-        let local_hour = (local.rem_euclid(DAY) / HOUR) as usize;
-        let weather = person.key.with(4).with(slot as u64).range(0.5, 1.5);
-        let activity = (ACTIVITY[local_hour] * person.vigour * weather).min(1.0);
-        let midnight = day * DAY - self.offset(person, day);
-        Hour { slot, start, local: local_hour, day, midnight, night, activity, workout }
+    /// How active `hour` is, 0 to 1.
+    pub(super) fn activity(&self, person: &Person, hour: &Hour) -> f64 {
+        let mood = person.key.with(4).with(hour.slot as u64).range(0.5, 1.5);
+        (ACTIVITY[hour.of_day()] * person.vigour * mood).min(1.0)
     }
 
     /// The slots in which the watch is away from the phone on a UTC day (counted from the first), and the one in
@@ -199,7 +206,7 @@ impl World {
 
     /// Whether the phone is locked when what was measured in `slot` would be saved, which is the hour after.
     pub(super) fn is_locked(&self, slot: i64) -> bool {
-        (slot + 1 - LOCKED_FROM).rem_euclid(24) < self.locked_hours
+        self.locked_hours > 0 && (slot + 1 - LOCKED_FROM).rem_euclid(24) < self.locked_hours
     }
 
     /// Whether `slot` is the first after a lock.
@@ -227,13 +234,19 @@ impl World {
         if self.is_locked(slot) {
             return;
         }
-        let returns = device == Device::Watch
-            && self.away(person, slot.div_euclid(24)).is_some_and(|(_, until)| until == slot);
+        let measured = 0..self.days * 24;
+        let away = if device == Device::Watch { self.away(person, slot.div_euclid(24)) } else { None };
+        let returns = away.is_some_and(|(_, until)| until == slot);
+        if !returns && !self.is_unlock(slot) {
+            if measured.contains(&slot) && !away.is_some_and(|(from, until)| (from..until).contains(&slot)) {
+                each(slot);
+            }
+            return;
+        }
         // A watch that is away for up to 7 h, then a lock of up to 23 h.
-        let first = if returns || self.is_unlock(slot) { slot - 31 } else { slot };
-        for measured in first.max(0)..=slot.min(self.days * 24 - 1) {
-            if self.saved(person, measured, device) == slot {
-                each(measured);
+        for earlier in (slot - 31).max(0)..=slot.min(measured.end - 1) {
+            if self.saved(person, earlier, device) == slot {
+                each(earlier);
             }
         }
     }

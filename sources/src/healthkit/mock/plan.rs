@@ -255,6 +255,18 @@ impl Plan {
         )
     }
 
+    /// Whether `device` writes it.
+    pub(super) fn is_by(&self, device: Device) -> bool {
+        match self.shape {
+            Movement(_) => true,
+            Heart | Exercise(_) => device != Phone,
+            Steady(by, ..) => device == by || device == Device::Import,
+            Daily(..) | Meals(_) | Event(..) => device != Watch,
+            Pressure(_) | Shape::Food | Shape::Document(_) => device == Phone,
+            _ => device == Watch,
+        }
+    }
+
     /// Whether its records are so large that a page holds only a few.
     pub(super) fn is_heavy(&self) -> bool {
         matches!(self.shape, Shape::Ecg | Shape::Beats | Shape::Route)
@@ -262,10 +274,7 @@ impl Plan {
 
     /// Whether HealthKit wakes for it hourly at most, whatever was asked (as documented or observed on iOS).
     pub(super) fn is_hourly(&self) -> bool {
-        matches!(
-            self.kind.short(),
-            "StepCount" | "DistanceWalkingRunning" | "ActiveEnergyBurned" | "BasalEnergyBurned"
-        )
+        matches!(self.kind.short(), "StepCount" | "DistanceWalkingRunning" | "ActiveEnergyBurned")
     }
 
     /// A plausible value of someone whose own key for this type is `own`: people differ more than days do.

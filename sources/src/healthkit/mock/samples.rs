@@ -8,7 +8,7 @@ use super::{
     composite,
     key::Key,
     origins::Origins,
-    person::{Bout, DAY, Device, HOUR, Hour, Person, World},
+    person::{Bout, DAY, Device, HOUR, Hour, Night, Person, World},
     plan::{Plan, Shape, When},
 };
 
@@ -69,7 +69,7 @@ impl Studio {
         }
     }
 
-    /// Appends what `device` measures of `plan` in `slot`, in order of time.
+    /// Appends what `device`, which writes `plan`, measures in `slot`, in order of time.
     pub(super) fn measure(
         &self,
         plan: &Plan,
@@ -81,30 +81,24 @@ impl Studio {
         let own = plan.key.with(person.key.bits());
         let key = own.with(slot as u64).with(device as u64);
         let scene = Scene { plan, person, hour: self.world.hour(person, slot), device, key, own };
-        let imports = device == Device::Import;
         match plan.shape {
+            Shape::Heart => self.heart(&scene, out),
             Shape::Movement(per_step) => self.movement(&scene, per_step, out),
-            Shape::Heart if device != Device::Phone => self.heart(&scene, out),
-            Shape::Steady(by, per_hour, when) if by == device || imports => {
-                self.steady(&scene, per_hour, when, out)
-            }
-            Shape::Exercise(activities) if device != Device::Phone => self.exercise(&scene, activities, out),
-            Shape::Daily(hour, chance) if device != Device::Watch => {
+            Shape::Steady(_, per_hour, when) => self.steady(&scene, per_hour, when, out),
+            Shape::Exercise(activities) => self.exercise(&scene, activities, out),
+            Shape::Daily(hour, chance) => {
                 self.at(&scene, 0, hour, chance, |time, key| out.push(self.instant(&scene, key, time)));
             }
-            Shape::Meals(chance) if device != Device::Watch => {
+            Shape::Meals(chance) => {
                 for (meal, hour) in MEALS.iter().enumerate() {
                     self.at(&scene, meal as u64, *hour, chance, |time, key| {
-                        out.push(self.instant(&scene, key, time))
+                        out.push(self.instant(&scene, key, time));
                     });
                 }
             }
-            Shape::Event(a_day, minutes) if device != Device::Watch => {
-                self.events(&scene, a_day, minutes, out)
-            }
-            Shape::StandHour if device == Device::Watch => self.stand_hour(&scene, out),
-            Shape::Sleep if device == Device::Watch => self.sleep(&scene, out),
-            _ if imports => {}
+            Shape::Event(a_day, minutes) => self.events(&scene, a_day, minutes, out),
+            Shape::StandHour => self.stand_hour(&scene, out),
+            Shape::Sleep => self.sleep(&scene, out),
             _ => self.composite(&scene, out),
         }
     }
@@ -129,9 +123,14 @@ impl Studio {
         chance: f64,
         make: impl FnOnce(i64, Key),
     ) {
-        let key = scene.own.with(scene.hour.day as u64).with(nth).with(scene.device as u64);
         // Twenty minutes earlier or later, never across midnight.
-        let time = scene.hour.midnight + (hour * 3600.0) as i64 + key.with(1).range(-1200.0, 1200.0) as i64;
+        const LEEWAY: i64 = 1200;
+        let about = scene.hour.midnight + (hour * 3600.0) as i64;
+        if about + LEEWAY < scene.hour.start || about - LEEWAY >= scene.hour.end() {
+            return;
+        }
+        let key = scene.own.with(scene.hour.day as u64).with(nth).with(scene.device as u64);
+        let time = about + key.with(1).range(-LEEWAY as f64, LEEWAY as f64) as i64;
         if scene.hour.has(time) && key.with(2).chance(chance) {
             make(time, key.with(3));
         }
@@ -150,19 +149,21 @@ impl Studio {
 
     fn heart(&self, scene: &Scene<'_>, out: &mut Vec<Record>) {
         let Scene { plan, person, hour, key, .. } = *scene;
+        let (night, workout) = (self.world.night(person, &hour), self.world.workout(person, &hour));
+        let activity = self.world.activity(person, &hour);
         let count = self.count(HEART_RATES, key.with(0)).max(1);
         let step = HOUR as f64 / count as f64;
         for index in 0..count {
             let key = key.with(index as u64 + 1);
             let time = hour.start + ((index as f64 + 0.8 * key.with(3).unit()) * step) as i64;
             let noise = key.with(4).unit();
-            let training = hour.workout.is_some_and(|bout| (bout.start..bout.end).contains(&time));
+            let training = workout.is_some_and(|bout| (bout.start..bout.end).contains(&time));
             let (rate, context) = if training {
                 (person.resting + 65.0 + 45.0 * noise, &self.origins.active)
-            } else if hour.sleeps(time, time) {
+            } else if night.touches(time, time) {
                 (person.resting - 6.0 + 7.0 * noise, &self.origins.sedentary)
             } else {
-                (person.resting + 8.0 + (10.0 + 40.0 * hour.activity) * noise, &self.origins.sedentary)
+                (person.resting + 8.0 + (10.0 + 40.0 * activity) * noise, &self.origins.sedentary)
             };
             let mut record =
                 self.record(scene, key, (time, time), Value::Quantity(plan.round(rate.round()), plan.unit));
@@ -185,23 +186,24 @@ impl Studio {
         if !counts {
             return;
         }
+        let (night, workout) = (self.world.night(person, &hour), self.world.workout(person, &hour));
+        let activity = self.world.activity(person, &hour);
         let count = ((MOVEMENTS * self.density).round() as i64).max(1);
         let step = HOUR as f64 / count as f64;
         for index in 0..count {
             let stretch = moves.with(index as u64 + 1);
             let start = hour.start + ((index as f64 + 0.1 * stretch.with(1).unit()) * step) as i64;
             let end = start + (step * stretch.with(2).range(0.3, 0.85)).max(2.0) as i64;
-            let walks = hour
-                .workout
+            let walks = workout
                 .filter(|bout| matches!(bout.activity, 37 | 52) && bout.start < end && bout.end > start);
             // Someone always moves a little by day; how often depends on the hour.
-            if hour.sleeps(start, end)
-                || (walks.is_none() && !stretch.with(3).chance(0.35 + 0.6 * hour.activity))
+            if night.touches(start, end)
+                || (walks.is_none() && !stretch.with(3).chance(0.35 + 0.6 * activity))
             {
                 continue;
             }
             let cadence =
-                if walks.is_some() { 130.0 } else { stretch.with(4).range(5.0, 20.0 + 60.0 * hour.activity) };
+                if walks.is_some() { 130.0 } else { stretch.with(4).range(5.0, 20.0 + 60.0 * activity) };
             let key = key.with(index as u64);
             let steps = (cadence * (end - start) as f64 / 60.0 * key.with(4).range(0.93, 1.07)).max(1.0);
             // The two clocks of the two devices are not quite the same.
@@ -212,15 +214,16 @@ impl Studio {
     }
 
     fn steady(&self, scene: &Scene<'_>, per_hour: f64, when: When, out: &mut Vec<Record>) {
-        let Scene { plan, hour, key, own, .. } = *scene;
+        let Scene { plan, person, hour, key, own, .. } = *scene;
         let count = self.count(per_hour, key.with(0));
+        let night = self.world.night(person, &hour);
         let step = HOUR as f64 / count.max(1) as f64;
         let sums = plan.kind.info().and_then(|info| info.aggregation).is_some_and(is_cumulative);
         for index in 0..count {
             let key = key.with(index as u64 + 1);
             let start = hour.start + ((index as f64 + 0.4 * key.with(3).unit()) * step) as i64;
             let end = if sums { start + (step * 0.5) as i64 } else { start };
-            let asleep = hour.sleeps(start, end);
+            let asleep = night.touches(start, end);
             if (when == When::Awake && asleep) || (when == When::Asleep && !asleep) {
                 continue;
             }
@@ -230,8 +233,9 @@ impl Studio {
     }
 
     fn exercise(&self, scene: &Scene<'_>, activities: &[u32], out: &mut Vec<Record>) {
-        let Scene { plan, hour, key, own, .. } = *scene;
-        let Some(bout) = hour.workout.filter(|bout| activities.contains(&bout.activity)) else { return };
+        let Scene { plan, person, hour, key, own, .. } = *scene;
+        let workout = self.world.workout(person, &hour);
+        let Some(bout) = workout.filter(|bout| activities.contains(&bout.activity)) else { return };
         let mut start = bout.start.max(hour.start);
         while start + 60 <= bout.end.min(hour.end()) {
             let key = key.with(start as u64);
@@ -262,8 +266,9 @@ impl Studio {
 
     fn stand_hour(&self, scene: &Scene<'_>, out: &mut Vec<Record>) {
         let hour = &scene.hour;
-        if !hour.sleeps(hour.start, hour.end()) {
-            let idle = !scene.key.with(1).chance(0.5 + 0.5 * hour.activity);
+        if !self.world.night(scene.person, hour).touches(hour.start, hour.end()) {
+            let activity = self.world.activity(scene.person, hour);
+            let idle = !scene.key.with(1).chance(0.5 + 0.5 * activity);
             out.push(self.record(
                 scene,
                 scene.key,
@@ -276,7 +281,7 @@ impl Studio {
     /// The night, written when the person has risen: the phone's time in bed, then the watch's stages, one after
     /// the other without a gap.
     fn sleep(&self, scene: &Scene<'_>, out: &mut Vec<Record>) {
-        let (from, until) = scene.hour.night;
+        let Night { from, until } = self.world.night(scene.person, &scene.hour);
         if !scene.hour.has(until) {
             return;
         }
@@ -307,7 +312,7 @@ impl Studio {
 
     /// A workout that ends in this hour.
     pub(super) fn finished(&self, scene: &Scene<'_>) -> Option<Bout> {
-        scene.hour.workout.filter(|bout| bout.end > scene.hour.start && bout.end <= scene.hour.end())
+        self.world.workout(scene.person, &scene.hour).filter(|bout| bout.end <= scene.hour.end())
     }
 }
 

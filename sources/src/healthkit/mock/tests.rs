@@ -569,6 +569,7 @@ fn configurations_are_checked() {
         [("lock".to_owned(), false)]
     );
     assert_eq!(problems(|config| config.denied = vec!["HartRate".into()]), [("denied.0".to_owned(), false)]);
+    assert_eq!(problems(|config| config.speed = Speed::Factor(-1.0)), [("speed".to_owned(), false)]);
     assert_eq!(problems(|config| config.spurious = 0.5), [("spurious".to_owned(), true)]);
     assert!(MockStore::new(Config { users: 0, ..Config::default() }).is_err());
     assert!("2025-13-01".parse::<Day>().is_err() && "2025-02-28".parse::<Day>().is_ok());

@@ -1,0 +1,242 @@
+//! What commands promise beyond their exit codes: imports row for row, interrupted runs, help that can be typed.
+
+use std::process::Command;
+
+use afferent_sources::export::testing::{write_export, write_export_zip};
+use afferent_tests::{
+    Place, Running,
+    records::{lines, rows},
+};
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
+
+/// A feed into a database and a file, long enough to be interrupted.
+const FEED: &str = r#"
+name = "feed"
+
+[checkpoint]
+every = "50ms"
+
+[[source]]
+type  = "healthkit"
+store = { type = "mock", seed = 5, days = 60, users = 2 }
+types = ["*"]
+
+[[transform]]
+type = "dedupe"
+
+[[sink]]
+type = "sqlite"
+path = "health.db"
+
+[[sink]]
+type = "file"
+path = "health.ndjson"
+"#;
+
+/// A file into another.
+const COPY: &str = r#"
+name = "copy"
+
+[[source]]
+type = "file"
+path = "in.ndjson"
+
+[[sink]]
+type = "file"
+path = "out.ndjson"
+"#;
+
+/// Scenario: an export is imported twice into a database, then into a database that was deleted, and then another export
+/// that stands at the same path. Guarantees: G1, G2: row for row, the second import changes nothing, the deleted
+/// database is filled again, and the other export is read whole.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test's own files")]
+fn imports_row_for_row() {
+    let place = Place::new(BINARY);
+    let database = place.path().join("health.db");
+    let import = |seed| {
+        let mut zip = std::io::Cursor::new(Vec::new());
+        write_export_zip(seed, 3000, &mut zip).expect("an export");
+        place.write("export.zip", zip.into_inner());
+        place.run(&["import", "export.zip", "--to", "sqlite:health.db"]).exits(0);
+        rows(&database)
+    };
+    let first = import(1);
+    assert!(first.len() > 2900, "{} rows", first.len());
+    assert!(import(1) == first, "the same export changes nothing");
+    for suffix in ["", "-wal", "-shm"] {
+        // Not all of them are there after an orderly end.
+        let _ = std::fs::remove_file(format!("{}{suffix}", database.display()));
+    }
+    assert!(import(1) == first, "a deleted database is filled again");
+
+    let both = import(2);
+    let other = Place::new(BINARY);
+    let mut xml = Vec::new();
+    write_export(2, 3000, &mut xml).expect("an export");
+    other.write("export.xml", xml);
+    other.run(&["import", "export.xml", "--to", "sqlite:health.db"]).exits(0);
+    let mut union = first;
+    union.extend(rows(&other.path().join("health.db")));
+    union.sort();
+    union.dedup();
+    assert!(both == union, "{} rows, {} expected", both.len(), union.len());
+}
+
+/// Scenario: `-o json` of `run` and `import`. Guarantees: one line per account, with these fields, in this order.
+#[test]
+fn accounts_for_programs() {
+    let place = Place::new(BINARY);
+    place.write("copy.toml", COPY);
+    place.write("in.ndjson", lines(0..7));
+    let ran = place.run(&["run", "copy.toml", "-o", "json"]).exits(0);
+    let rest =
+        r#""read":7,"derived":0,"delivered":7,"filtered":0,"superseded":0,"dead":0,"pending":0,"epochs":"#;
+    assert!(
+        ran.stdout.starts_with(&format!(r#"{{"pipeline":"copy","sink":"file",{rest}"#)),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ran.stdout.lines().count(), 1);
+
+    let mut xml = Vec::new();
+    write_export(1, 100, &mut xml).expect("an export");
+    place.write("export.xml", xml);
+    let ran = place.run(&["import", "export.xml", "--to", "sqlite:health.db", "-o", "json"]).exits(0);
+    let account: Value = serde_json::from_str(&ran.stdout).expect("one line");
+    assert_eq!(account["sink"], "sqlite");
+    assert_eq!(account["read"], account["delivered"]);
+    assert_eq!(account.as_object().expect("an object").len(), 10);
+}
+
+/// Scenario: Ctrl-C in the middle of a feed, and a request to terminate; then a run to the end. Guarantees: G1, G2, G3, G5: each
+/// is answered, ends with its code and delivers what was read; the outputs are those of an undisturbed run.
+#[test]
+fn signals_drain() {
+    let undisturbed = Place::new(BINARY);
+    undisturbed.write("feed.toml", FEED);
+    undisturbed.run(&["run", "feed.toml", "--until-idle"]).exits(0);
+
+    let place = Place::new(BINARY);
+    place.write("feed.toml", FEED);
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        // The log says when the pipeline runs; a feed that waits for its next sample does not end by itself.
+        let mut running = Running::start(place.command(&["run", "feed.toml", "-v"]));
+        running.says("INFO");
+        running.signal(signal);
+        let ran = running.end().exits(code);
+        assert!(ran.stderr.contains("delivering what was read"), "{}", ran.stderr);
+    }
+    place.run(&["run", "feed.toml", "--until-idle"]).exits(0);
+    assert!(place.read("health.ndjson") == undisturbed.read("health.ndjson"), "NDJSON differs");
+    let rows = |place: &Place| rows(&place.path().join("health.db"));
+    assert!(rows(&place) == rows(&undisturbed), "SQLite differs");
+}
+
+/// Scenario: `--timeout` of a run whose sink waits for ever, for people and for programs. Guarantees: G5: 75 and why; accounts
+/// are told all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_timeout() {
+    let place = Place::new(BINARY);
+    place.write("copy.toml", COPY.replace("out.ndjson", "/dev/full"));
+    place.write("in.ndjson", lines(0..7));
+    let ran = place.run(&["run", "copy.toml", "--until-idle", "--timeout", "300ms", "-o", "json"]).exits(75);
+    assert!(ran.stderr.contains("error: not idle after"), "{}", ran.stderr);
+    let account: Value = serde_json::from_str(&ran.stdout).expect("one account");
+    assert_eq!(account["delivered"], 0);
+}
+
+/// Scenario: `--from-start` into a file. Guarantees: everything is read again, and accounts begin anew.
+#[test]
+fn from_start_into_a_file() {
+    let place = Place::new(BINARY);
+    place.write("copy.toml", COPY);
+    place.write("in.ndjson", lines(0..7));
+    let first = place.run(&["run", "copy.toml", "-o", "json"]).exits(0);
+    assert_eq!(place.run(&["run", "copy.toml", "-o", "json"]).exits(0).stdout, first.stdout);
+    let again = place.run(&["run", "copy.toml", "--from-start", "-o", "json"]).exits(0);
+    assert_eq!(again.stdout, first.stdout);
+    assert_eq!(place.read("out.ndjson"), lines(0..7).repeat(2), "what stood there is appended to");
+}
+
+/// Scenario: `validate` of a file with errors in several stages. Guarantees: all are there, in the order of the file, with 78, and
+/// nothing is created.
+#[test]
+fn all_errors_in_file_order() {
+    let place = Place::new(BINARY);
+    let wrong = COPY.replace("\"in.ndjson\"", "7").replace("path = \"out", "paht = \"out");
+    place.write("copy.toml", format!("{wrong}\n[[sink]]\ntype = \"sqlit\"\npath = \"health.db\"\n"));
+    let ran = place.run(&["validate", "copy.toml", "-o", "json"]).exits(78);
+    let lines: Vec<u64> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["line"].as_u64().expect("a line"))
+        .collect();
+    assert!(lines.is_sorted(), "{lines:?}");
+    for line in [6, 10, 13] {
+        assert!(lines.contains(&line), "line {line} in {lines:?}");
+    }
+    let people = place.run(&["validate", "copy.toml"]).exits(78).stderr;
+    assert_eq!(people.matches("error[AF-").count(), lines.len(), "{people}");
+    assert!(!place.path().join("state").exists());
+}
+
+/// Scenario: errors into a pipe, with colour asked for and not. Guarantees: colour only where it is wanted.
+#[test]
+fn colours() {
+    let place = Place::new(BINARY);
+    place.write("copy.toml", COPY.replace("path", "paht"));
+    let stderr = |change: fn(&mut Command) -> &mut Command, more: &[&str]| {
+        let mut command = place.command(&[&["validate", "copy.toml"], more].concat());
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        let output = change(&mut command).output().expect("the command starts");
+        output.stderr.contains(&0x1b)
+    };
+    assert!(!stderr(|command| command, &[]), "a pipe");
+    assert!(!stderr(|command| command.env("NO_COLOR", "1"), &[]), "a pipe, and NO_COLOR");
+    assert!(stderr(|command| command, &["--color", "always"]), "asked for");
+    assert!(!stderr(|command| command, &["--color", "never"]));
+}
+
+/// Scenario: the examples that each `--help` ends with are run, in a place where their files are. Guarantees: what help says can
+/// be typed.
+#[test]
+fn examples_of_help_work() {
+    let place = Place::new(BINARY);
+    std::fs::create_dir(place.path().join("pipelines")).expect("a directory");
+    std::fs::create_dir(place.path().join("pipelines/examples")).expect("a directory");
+    let quickstart = include_str!("../../pipelines/examples/quickstart.toml");
+    place.write("pipelines/examples/quickstart.toml", quickstart);
+    let mut zip = std::io::Cursor::new(Vec::new());
+    write_export_zip(1, 500, &mut zip).expect("an export");
+    place.write("export.zip", zip.into_inner());
+    for name in ["vitals", "sleep"] {
+        let copy = COPY.replace("\"copy\"", &format!("\"{name}\"")).replace("out", name);
+        place.write(&format!("{name}.toml"), copy);
+    }
+    place.write("in.ndjson", lines(0..7));
+    for help in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["validate", "--help"],
+        &["import", "--help"],
+        &["explain", "--help"],
+    ] {
+        let ran = place.run(help).exits(0);
+        let (_, examples) = ran.stdout.split_once("Examples:\n").expect("examples");
+        let examples: Vec<&str> = examples.lines().map(str::trim).collect();
+        assert_eq!(examples.len(), 2, "{examples:?}");
+        for example in examples {
+            let words = example.strip_prefix("afferent ").expect("a command of ours");
+            // A shell expands what people type.
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("exec {BINARY} {words}")]).current_dir(place.path());
+            let output =
+                command.env("AFFERENT_DATA", place.path().join("state")).output().expect("sh starts");
+            assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
