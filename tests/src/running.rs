@@ -4,12 +4,12 @@ use std::{
     io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::Ran;
 
-/// How long a test waits for a line: far more than any line takes, so that a hang ends with what was said.
+/// How long a test waits for a line: far longer than any takes, so that a hang ends with what was said.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A command that runs beside the test, which waits for what it says. It is killed when the test fails.
@@ -51,7 +51,8 @@ impl Running {
     /// If it ends without one.
     #[track_caller]
     pub fn prints(&mut self, text: &str) {
-        assert!(self.stdout.wait_for(text), "no {text:?} in stdout; stderr: {}", self.stderr.rest());
+        let printed = self.stdout.wait_for(text);
+        assert!(printed, "no {text:?} in stdout after {:?}", self.stdout.so_far.lines().last());
     }
 
     /// Waits for a line of talk with `text` in it.
@@ -114,8 +115,10 @@ impl Said {
         Said { lines, so_far: String::new() }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a hang of another process ends")]
     fn wait_for(&mut self, text: &str) -> bool {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.so_far += &line;
             self.so_far.push('\n');
             if line.contains(text) {

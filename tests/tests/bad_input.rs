@@ -256,6 +256,7 @@ fn a_full_disk() {
     let ran = refused(ran, 75, &["not idle after"]);
     assert_eq!(ran.stderr.matches("can't write to /dev/full").count(), 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("free some space and it goes on by itself"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("goes on after"), "retries are not told as starts: {}", ran.stderr);
 }
 
 /// Scenario: files can't grow beyond a limit of the process (a stand-in for a disk that fills up; no file system is mounted

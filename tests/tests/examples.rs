@@ -1,6 +1,6 @@
 //! The pipeline files in `pipelines/examples`: what a reader copies works as its comments say.
 //!
-//! `pipelines/examples/embed.rs` is compiled with the tests of its crate and run by `scripts/test`.
+//! `pipelines/examples/embed.rs` is compiled with the tests of its crate; `cargo run -p afferent --example embed` runs it.
 
 use std::{collections::HashMap, path::Path};
 
