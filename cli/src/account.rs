@@ -146,7 +146,10 @@ fn look(sink: &StageInfo) -> Option<String> {
             "sqlite3 {quoted} \"select type, count(*) from samples group by type order by 2 desc\""
         )),
         "file" if path.exists() => Some(format!("head -n 3 {quoted}")),
-        "file" => Some(format!("ls {}", quote(path.parent()?))),
+        "file" => match path.parent()? {
+            here if here.as_os_str().is_empty() => Some("ls".to_owned()),
+            directory => Some(format!("ls {}", quote(directory))),
+        },
         _ => None,
     }
 }

@@ -39,6 +39,8 @@ struct Pipeline {
     /// Bytes done and in all, by source.
     sources: BTreeMap<Name, (Rate, Option<u64>)>,
     bar: Option<ProgressBar>,
+    /// It started once; what starts again after an error says so when it retries.
+    started: bool,
     paused: bool,
     /// What was last said of waiting and retrying, so that it is not said again and again.
     said: Option<String>,
@@ -83,6 +85,7 @@ impl<'u> Narrator<'u> {
                 delivered: 0,
                 sources: BTreeMap::new(),
                 bar,
+                started: false,
                 paused: false,
                 said: None,
             };
@@ -101,8 +104,10 @@ impl<'u> Narrator<'u> {
         let Some(pipeline) = self.pipelines.get_mut(&event.pipeline) else { return };
         let (name, ui) = (pipeline.title.clone(), self.ui);
         match event.kind {
-            EventKind::Started { from: Some(epoch), .. } => {
-                ui.say(format_args!("{name}: goes on after epoch {epoch}"))
+            EventKind::Started { from, .. } => {
+                if let (false, Some(epoch)) = (std::mem::replace(&mut pipeline.started, true), from) {
+                    ui.say(format_args!("{name}: goes on after epoch {epoch}"));
+                }
             }
             EventKind::Committed { ledger, .. } => pipeline.committed(&ledger),
             EventKind::Progress { stage, done, total } => pipeline.progress(stage, done, total),
@@ -252,6 +257,7 @@ mod tests {
             delivered: 7_000,
             sources: BTreeMap::new(),
             bar: None,
+            started: false,
             paused: false,
             said: None,
         };
