@@ -223,7 +223,7 @@ fn sinks_that_cannot_be_used() {
     place.write("feed.toml", FEED);
     let lock = rusqlite::Connection::open(place.path().join("health.db")).expect("a database");
     lock.execute_batch("create table other(x); begin exclusive").expect("a lock");
-    let ran = place.run(&["run", "feed.toml", "--until-idle", "--timeout", "1s"]).exits(75);
+    let ran = place.run(&["run", "feed.toml", "--until-idle", "--timeout", "4s"]).exits(75);
     assert!(ran.stderr.contains("retrying in"), "{}", ran.stderr);
     drop(lock);
     place.run(&["run", "feed.toml", "--until-idle"]).exits(0);

@@ -20,9 +20,9 @@ use super::{
 /// Version of [`DatabaseToken`]'s form.
 const TOKEN_VERSION: u16 = 1;
 
-/// How long a job waits for another writer of the database before it fails with `Transient`: a few epochs of an
+/// How long a job waits for another writer of the database before it fails with `Transient` and the engine tries again: two epochs of an
 /// ordinary pipeline, which holds the write lock from its first record of an epoch to its end.
-const BUSY: Duration = Duration::from_secs(10);
+const BUSY: Duration = Duration::from_secs(2);
 
 /// SQLite's page cache: the pages of some ten types' newest months. With the rest of a process that is well
 /// below 32 MiB; a larger one gained nothing that could be measured.
