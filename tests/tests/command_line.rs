@@ -222,7 +222,7 @@ fn sinks_that_cannot_be_used() {
     let place = Place::new(BINARY);
     place.write("feed.toml", FEED);
     let lock = rusqlite::Connection::open(place.path().join("health.db")).expect("a database");
-    lock.execute_batch("create table other(x); begin exclusive").expect("a lock");
+    lock.execute_batch("begin exclusive; create table other(x)").expect("a lock");
     let ran = place.run(&["run", "feed.toml", "--until-idle", "--timeout", "4s"]).exits(75);
     assert!(ran.stderr.contains("retrying in"), "{}", ran.stderr);
     drop(lock);
