@@ -10,6 +10,8 @@
 
 mod builtin;
 mod keys;
+#[cfg(all(test, feature = "export", feature = "file", feature = "sqlite"))]
+mod reference;
 mod row;
 
 use std::{collections::BTreeMap, sync::Arc};
