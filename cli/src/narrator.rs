@@ -44,6 +44,8 @@ struct Pipeline {
     paused: bool,
     /// What was last said of waiting and retrying, so that it is not said again and again.
     said: Option<String>,
+    /// Records read and delivered when a log last heard of it.
+    summarised: Option<(u64, u64)>,
 }
 
 /// An amount that grows, and how fast it did lately.
@@ -88,6 +90,7 @@ impl<'u> Narrator<'u> {
                 started: false,
                 paused: false,
                 said: None,
+                summarised: None,
             };
             (name, pipeline)
         });
@@ -143,12 +146,16 @@ impl<'u> Narrator<'u> {
     }
 
     /// Says how far all are, where no terminal shows it.
-    pub(crate) fn summarise(&self) {
+    pub(crate) fn summarise(&mut self) {
         if self.ui.is_terminal() {
             return;
         }
-        for pipeline in self.pipelines.values() {
-            self.ui.say(format_args!("{}: {}", pipeline.title, pipeline.line(instant())));
+        for pipeline in self.pipelines.values_mut() {
+            let reached = (pipeline.read.amount, pipeline.delivered);
+            // An idle pipeline is no news.
+            if std::mem::replace(&mut pipeline.summarised, Some(reached)) != Some(reached) {
+                self.ui.say(format_args!("{}: {}", pipeline.title, pipeline.line(instant())));
+            }
         }
     }
 

@@ -212,6 +212,7 @@ where
                     return Err(error);
                 }
             };
+            tracing::info!(?end, "ended");
             control.ended();
             if end != End::Killed {
                 control.events.send(EventKind::Finished);

@@ -102,6 +102,7 @@ where
         crash_point!("start.sources_opened");
         let from = (!first).then_some(life.checkpoint.epoch);
         life.control.set(Activity::Running, None);
+        tracing::info!(%generation, epoch = %life.checkpoint.epoch, "started");
         life.control.events.send(EventKind::Started { from, generation });
         Ok(life)
     }
