@@ -18,7 +18,7 @@ use crate::{
 ///
 /// # fn main() -> Result<()> {
 /// let spec = Builder::new("steps")
-///     .source("feed", || Ok(from_stream(|_| futures::stream::empty::<Result<Record>>())))
+///     .source("feed", || Ok(from_stream("empty", |_| futures::stream::empty::<Record>())))
 ///     .sink("nothing", || Ok(Blackhole::new(blackhole::Config::default())))
 ///     .build()?;
 /// assert_eq!(spec.name.as_str(), "steps");
