@@ -267,6 +267,7 @@ mod tests {
             started: false,
             paused: false,
             said: None,
+            summarised: None,
         };
         pipeline.read.update(0, start);
         pipeline.read.update(8_000, later);
