@@ -153,7 +153,7 @@ impl<'u> Narrator<'u> {
         for pipeline in self.pipelines.values_mut() {
             let reached = (pipeline.read.amount, pipeline.delivered);
             // An idle pipeline is no news.
-            if std::mem::replace(&mut pipeline.summarised, Some(reached)) != Some(reached) {
+            if pipeline.summarised.replace(reached) != Some(reached) {
                 self.ui.say(format_args!("{}: {}", pipeline.title, pipeline.line(instant())));
             }
         }
