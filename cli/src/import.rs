@@ -17,7 +17,7 @@ use std::{
 
 use afferent::{
     Builder, PipelineSpec,
-    afferent_core::{Error, Result, Timestamp, config::Configure, engine::End},
+    afferent_core::{CheckpointStore, Error, Result, Timestamp, config::Configure, engine::End},
     definition::StageInfo,
     formats::Format,
     registry::StageKind,
@@ -100,13 +100,16 @@ async fn go(
 ) -> Result<Exit> {
     let runtime = Runtime::open(&global.data, RuntimeOptions::default()).await?;
     let name = spec.name.clone();
-    if matches!(&args.to, Destination::File(_, path) if !path.exists()) {
+    let (Destination::Sqlite(path) | Destination::File(_, path)) = &args.to;
+    if !path.exists() {
         runtime.forget(&name).await?;
     }
     let driven =
         drive(&runtime, &global.data, vec![Job { spec, title: "import".to_owned() }], None, ui).await?;
     let finished = driven.outcomes.get(&name).is_some_and(|outcome| outcome.end == End::Finished);
-    if finished && matches!(args.to, Destination::Sqlite(_)) {
+    // Its dead letters go with it, so it is kept while there are any: people were just told where they are.
+    let dead = runtime.store().count_dead_letters(&name).await? > 0;
+    if finished && !dead && matches!(args.to, Destination::Sqlite(_)) {
         runtime.forget(&name).await?;
     }
     runtime.shutdown(PATIENCE).await?;

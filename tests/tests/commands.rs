@@ -247,3 +247,54 @@ fn examples_of_help_work() {
         }
     }
 }
+
+/// Scenario: two imports into one file, in turn, and the first again. Guarantees: G1, what another pipeline committed
+/// is never cut off, and an alarm says that two share a path.
+#[test]
+fn imports_that_share_a_file() {
+    let place = Place::new(BINARY);
+    let mut xml = Vec::new();
+    write_export(3, 2_000, &mut xml).expect("an export");
+    place.write("export.xml", xml);
+    let import = |kind: &str| {
+        let to = ["import", "export.xml", "--to", "ndjson:out.ndjson", "--types", kind];
+        place.run(&to).exits(0)
+    };
+    import("HeartRate");
+    import("StepCount");
+    let both = place.read("out.ndjson");
+    let again = import("HeartRate");
+    assert!(again.stderr.contains("another pipeline has written here"), "{}", again.stderr);
+    assert_eq!(place.read("out.ndjson"), both, "the export was read before, and nothing is cut");
+}
+
+/// Scenario: an import is killed midway, its database deleted, and the command repeated. Guarantees: G1, the new
+/// database has everything.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test's own files")]
+fn an_interrupted_import_into_a_deleted_database() {
+    let place = Place::new(BINARY);
+    let mut xml = Vec::new();
+    write_export(3, 30_000, &mut xml).expect("an export");
+    place.write("export.xml", xml);
+    let import = ["import", "export.xml", "--to", "sqlite:health.db"];
+    place.run(&import).exits(0);
+    let all = rows(&place.path().join("health.db"));
+    let delete = || {
+        for end in ["", "-wal", "-shm"] {
+            // The last two are there only after a kill.
+            let _ = std::fs::remove_file(place.path().join(format!("health.db{end}")));
+        }
+    };
+    delete();
+    let mut killed = 0;
+    for after in (50..).step_by(50) {
+        match place.run_and_kill(&import, std::time::Duration::from_millis(after)) {
+            None => killed += 1,
+            Some(_) => break,
+        }
+        delete();
+    }
+    assert!(killed > 0, "no kill hit");
+    assert!(rows(&place.path().join("health.db")) == all, "after {killed} kills");
+}

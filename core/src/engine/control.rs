@@ -113,7 +113,11 @@ impl Control {
                 self.drain = true;
                 self.endings.push(answer);
             }
-            Some(Command::Stop(answer)) => self.endings.push(answer),
+            Some(Command::Stop(answer)) => {
+                // It does not wait for receivers, so it also ends the waiting of an earlier `Drain`.
+                self.drain = false;
+                self.endings.push(answer);
+            }
         }
     }
 
@@ -136,17 +140,22 @@ impl Control {
         !self.endings.is_empty()
     }
 
+    /// Whether it was asked to end at once, whatever is pending.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_ending() && !self.drain
+    }
+
     /// Whether it was asked to end only once nothing is pending.
     pub(super) fn is_draining(&self) -> bool {
         self.drain
     }
 
-    /// Answers what was asked of a pipeline that has nothing open.
+    /// Answers what was asked of a pipeline that has nothing open: `epoch` was just committed, or it does not run.
     pub(super) fn closed(&mut self, epoch: Option<Epoch>) {
-        if let Some(epoch) = epoch {
-            for checkpoint in self.checkpoints.drain(..) {
-                let _ = checkpoint.send(Ok(epoch));
-            }
+        for checkpoint in self.checkpoints.drain(..) {
+            let _ = checkpoint.send(epoch.ok_or_else(|| {
+                Error::transient("the pipeline does not run now, so nothing is open; see its status")
+            }));
         }
         if !self.pauses.is_empty() {
             self.pause("asked to pause");

@@ -25,6 +25,12 @@ use crate::{
 /// How often a pipeline that waits for its receivers' acknowledgements looks whether they have come.
 const PENDING_CHECK: std::time::Duration = std::time::Duration::from_millis(250);
 
+/// An epoch is closed when its dead letters take this much memory: they are the only part of it that is held until
+/// the checkpoint.
+const LETTERS_BYTES: u64 = 4 << 20;
+/// What a dead letter takes beside its payload: its reason, its location and itself.
+const LETTER_BYTES: usize = 512;
+
 /// The open stages and the open epoch.
 pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> {
     pub(super) world: &'a mut World,
@@ -112,7 +118,9 @@ where
             self.control.events.send(EventKind::Idle);
         }
         let resumed = self.control.status.activity == Activity::Paused;
-        if (idle != self.idle || resumed) && !self.control.paused {
+        // A source that is no longer drained because it waits has said so itself.
+        let waits = !idle && self.control.status.activity == Activity::Waiting;
+        if (idle != self.idle || resumed) && !self.control.paused && !waits {
             self.control.set(if idle { Activity::Idle } else { Activity::Running }, None);
         }
         self.idle = idle;
@@ -178,7 +186,9 @@ where
             self.deliver().await?;
         }
         let settings = &self.world.settings;
-        let full = self.tally.read >= settings.records || self.tally.bytes >= settings.bytes;
+        let full = self.tally.read >= settings.records
+            || self.tally.bytes >= settings.bytes
+            || self.tally.letters_bytes >= LETTERS_BYTES;
         let old = self.opened_at.is_some_and(|opened| clock::instant() >= opened + settings.every);
         Ok(seal || full || old)
     }
@@ -217,6 +227,7 @@ where
     /// Keeps a rejected item for the dead letters of this epoch.
     fn bury(&mut self, stage: Name, reject: Reject) {
         self.tally.bytes += reject.bytes() as u64;
+        self.tally.letters_bytes += (reject.bytes() + LETTER_BYTES) as u64;
         self.tally.dead_letters.push(DeadLetter {
             stage,
             payload: reject.payload,

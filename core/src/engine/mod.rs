@@ -258,7 +258,8 @@ async fn recover(
             control.set(Activity::BackingOff, Some(&error.to_string()));
             let waited = clock::sleep(wait);
             tokio::pin!(waited);
-            while !control.is_ending() {
+            // A drain is not done while something fails, so it goes on being tried.
+            while !control.is_stopping() {
                 let command = tokio::select! {
                     biased;
                     command = control.command() => command?,
@@ -272,10 +273,10 @@ async fn recover(
         }
         _ => return Err(error.into()),
     }
-    while control.paused && !control.is_ending() {
+    while control.paused && !control.is_stopping() {
         let command = control.command().await?;
         control.receive(command);
         control.closed(None);
     }
-    Ok(control.is_ending().then_some(End::Stopped))
+    Ok(control.is_stopping().then_some(End::Stopped))
 }

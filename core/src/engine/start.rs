@@ -101,7 +101,9 @@ where
         life.open_sources(sources, &oldest).await?;
         crash_point!("start.sources_opened");
         let from = (!first).then_some(life.checkpoint.epoch);
-        life.control.set(Activity::Running, None);
+        if !life.control.paused {
+            life.control.set(Activity::Running, None);
+        }
         tracing::info!(%generation, epoch = %life.checkpoint.epoch, "started");
         life.control.events.send(EventKind::Started { from, generation });
         Ok(life)

@@ -15,6 +15,8 @@ pub(super) struct Tally {
     pub(super) sinks: Vec<SinkTally>,
     /// Dead letters, saved with the checkpoint.
     pub(super) dead_letters: Vec<DeadLetter>,
+    /// Memory that the dead letters take.
+    pub(super) letters_bytes: u64,
     /// Bytes of input and of dead letters.
     pub(super) bytes: u64,
     /// Whether records came or a position moved.

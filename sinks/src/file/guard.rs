@@ -41,11 +41,12 @@ struct Entry {
 }
 
 impl Guard {
-    /// Takes the lock and raises the fence.
+    /// Takes the lock and raises the fence; also says whether it was another pipeline, sink or checkpoint store that
+    /// opened these files last: what lies after this one's token may then be the other's.
     ///
     /// # Errors
     /// `Transient` while another holds the lock: it ends when that one does. `Fenced` for an older generation.
-    pub(super) fn take(disk: &dyn Disk, names: &Names, fence: Fence) -> Result<Guard> {
+    pub(super) fn take(disk: &dyn Disk, names: &Names, fence: Fence) -> Result<(Guard, bool)> {
         let sidecar = names.sidecar("lock");
         let lock =
             disk.lock(&sidecar).map_err(|error| io_error("lock", &sidecar, error))?.ok_or_else(|| {
@@ -55,8 +56,9 @@ impl Guard {
                 ))
             })?;
         let guard = Guard { fence, path: names.sidecar("fence"), lock };
+        let another = guard.read(disk)?.last().is_some_and(|entry| !guard.owns(entry));
         guard.check(disk)?;
-        Ok(guard)
+        Ok((guard, another))
     }
 
     /// Whether this generation may still act; to be called inside each effect.
@@ -65,10 +67,7 @@ impl Guard {
     /// `Fenced` when a newer generation has come; nothing may be written then.
     pub(super) fn check(&self, disk: &dyn Disk) -> Result<()> {
         let mut entries = self.read(disk)?;
-        let store = self.fence.store.to_string();
-        let mine = entries.iter().position(|entry| {
-            entry.store == store && entry.pipeline == self.fence.pipeline && entry.sink == self.fence.sink
-        });
+        let mine = entries.iter().position(|entry| self.owns(entry));
         let seen = mine.map(|index| entries[index].generation);
         if seen > Some(self.fence.generation) {
             return Err(Error::fenced(format!(
@@ -76,14 +75,14 @@ impl Guard {
                 self.fence.pipeline
             )));
         }
-        if seen == Some(self.fence.generation) {
+        if seen == Some(self.fence.generation) && mine.is_some_and(|index| index + 1 == entries.len()) {
             return Ok(());
         }
         if let Some(index) = mine {
             entries.remove(index);
         }
         entries.push(Entry {
-            store,
+            store: self.fence.store.to_string(),
             pipeline: self.fence.pipeline.clone(),
             sink: self.fence.sink.clone(),
             generation: self.fence.generation,
@@ -91,6 +90,13 @@ impl Guard {
         let surplus = entries.len().saturating_sub(MAX_FENCES);
         entries.drain(..surplus);
         self.replace(disk, &entries)
+    }
+
+    /// Whether this sink wrote `entry`, now or in an earlier run.
+    fn owns(&self, entry: &Entry) -> bool {
+        entry.store == self.fence.store.to_string()
+            && entry.pipeline == self.fence.pipeline
+            && entry.sink == self.fence.sink
     }
 
     /// The fences that are recorded. What can't be read as such records none: the lock still stands, and nobody

@@ -24,7 +24,7 @@ pub(super) fn open(config: Config, cx: SinkCx) -> Result<(Writer, Opened)> {
     let disk = &*cx.disk;
     let directory = directory_of(names.path());
     disk.create_dir_all(directory).map_err(|error| io_error("create the directory", directory, error))?;
-    let guard = Guard::take(disk, &names, cx.fence.clone())?;
+    let (guard, another) = Guard::take(disk, &names, cx.fence.clone())?;
 
     let path = names.path().to_string_lossy().into_owned();
     let token = match &cx.token {
@@ -40,6 +40,12 @@ pub(super) fn open(config: Config, cx: SinkCx) -> Result<(Writer, Opened)> {
     }
     let rolled = config.roll.is_some();
     let resumed = match &token {
+        Some(_) if another => {
+            cx.events.alarm(format!(
+                "{path}: another pipeline has written here since the last checkpoint; nothing is cut back, records go on at the end; give each pipeline a path of its own"
+            ));
+            None
+        }
         Some(token) => roll_back(&cx, &names, token)?.filter(|_| rolled == (token.sequence > 0)),
         None => None,
     };
@@ -48,8 +54,9 @@ pub(super) fn open(config: Config, cx: SinkCx) -> Result<(Writer, Opened)> {
         None => {
             // After a rolled file that is gone its successor is begun: its own name may come back.
             let fewest = token.as_ref().map_or(FIRST_SEQUENCE, |token| token.sequence + 1);
-            let (current, created) = begin(disk, &names, rolled.then_some(fewest), cx.clock.now())?;
-            (current, Opened::Elsewhere, created)
+            let current = begin(disk, &names, rolled.then_some(fewest), cx.clock.now())?;
+            // Also when the file stood there: a process that died may have created it and not synced its name.
+            (current, Opened::Elsewhere, true)
         }
     };
     let template = FileToken {
@@ -126,17 +133,16 @@ fn remove_after(disk: &dyn Disk, names: &Names, sequence: u64) -> Result<()> {
     Ok(())
 }
 
-/// The file to begin in, at the end of what stands there, and whether it was created. A rolling sink begins in
+/// The file to begin in, at the end of what stands there. A rolling sink begins in
 /// its newest file, but not before `fewest`.
-fn begin(disk: &dyn Disk, names: &Names, fewest: Option<u64>, now: Timestamp) -> Result<(Current, bool)> {
+fn begin(disk: &dyn Disk, names: &Names, fewest: Option<u64>, now: Timestamp) -> Result<Current> {
     let sequence = match fewest {
         Some(fewest) => sequences(disk, names)?.into_iter().fold(fewest, u64::max),
         None => 0,
     };
     let path = names.file(sequence);
-    let existed = disk.info(&path).map_err(|error| io_error("look at", &path, error))?.is_some();
     let file = disk.open(&path, OpenMode::Create).map_err(|error| io_error("open", &path, error))?;
-    Ok((Current::of(file, path, sequence, now)?, !existed))
+    Current::of(file, path, sequence, now)
 }
 
 fn sequences(disk: &dyn Disk, names: &Names) -> Result<Vec<u64>> {

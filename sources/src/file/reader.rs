@@ -235,9 +235,11 @@ impl Reader {
                     (length, lines)
                 }
             };
+            // Before the mark moves: nothing may fail between that and giving the records.
+            let length = open.file.info().map_err(fail)?.len;
             known.mark.offset += bytes;
             known.mark.line += lines;
-            known.mark.done = open.file.info().map_err(fail)?.len == known.mark.offset;
+            known.mark.done = length == known.mark.offset;
             self.moved = true;
             self.progress.add(bytes, &self.events, self.config.follow);
             if !batch.is_empty() || !rejects.is_empty() {
