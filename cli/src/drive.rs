@@ -8,11 +8,14 @@ use afferent::{
         CheckpointStore, Error, ErrorKind, Name, Result,
         clock::{instant, sleep},
         engine::{End, Outcome},
+        event::EventStream,
     },
     runtime::{Handle, Runtime},
     state::DATABASE,
 };
 use tokio::task::JoinSet;
+
+use tokio_stream::StreamExt;
 
 use crate::{
     account::{EXAMPLES, Ended},
@@ -139,7 +142,7 @@ async fn watch(
 ) -> Result<(Vec<Ending>, Exit)> {
     let mut signals =
         Signals::new().map_err(|error| Error::bug("can't listen for signals").with_source(error))?;
-    let (began, mut events) = (instant(), runtime.events());
+    let (began, mut events) = (instant(), EventStream::from(runtime.events()));
     let mut running = Running::start(runtime, jobs).await?;
     let mut endings = Vec::new();
     let mut interruption = Exit::Ok;
@@ -165,7 +168,7 @@ async fn watch(
                 running.kill();
             }
             // It is not closed while the runtime lives; who lags hears the next ones, which tell the same story.
-            event = events.recv() => if let Ok(event) = event {
+            Some(heard) = events.next() => if let Ok(event) = heard {
                 narrator.hear(event);
             },
             () = &mut interval => {

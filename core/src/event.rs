@@ -3,9 +3,15 @@
 //! Events are for people and dashboards; no guarantee rests on them. A listener that falls behind misses the
 //! oldest ones and is told how many, because a slow listener must never hold a pipeline back.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
+use futures::Stream;
 use tokio::sync::broadcast;
+use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
 use crate::{Epoch, Generation, Name, ledger::Ledger};
 
@@ -132,6 +138,31 @@ impl Events {
     }
 }
 
+/// Events as a stream, which ends when the last sender is gone. One that falls behind is told how many it missed
+/// and goes on with the oldest that is there.
+#[derive(Debug)]
+pub struct EventStream(BroadcastStream<Event>);
+
+/// How many events a listener missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed(pub u64);
+
+impl From<broadcast::Receiver<Event>> for EventStream {
+    fn from(receiver: broadcast::Receiver<Event>) -> EventStream {
+        EventStream(BroadcastStream::new(receiver))
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Event, Missed>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(cx).map(|next| {
+            next.map(|heard| heard.map_err(|BroadcastStreamRecvError::Lagged(missed)| Missed(missed)))
+        })
+    }
+}
+
 /// Events of one stage.
 #[derive(Clone, Debug)]
 pub struct StageEvents {
@@ -157,5 +188,26 @@ impl StageEvents {
         let message = message.into();
         tracing::info!(stage = %self.stage, "{message}");
         self.events.send(EventKind::Notice { stage: Some(self.stage.clone()), message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+
+    /// Scenario: a listener that hears nothing while many events are sent. Guarantees: G7, the queue is bounded; the
+    /// listener is told how many it missed and hears the rest.
+    #[tokio::test]
+    async fn a_slow_listener_is_told_what_it_missed() {
+        let (events, receiver) = Events::alone(Name::from("test"));
+        let mut stream = EventStream::from(receiver);
+        for _ in 0..EVENT_QUEUE + 10 {
+            events.send(EventKind::Idle);
+        }
+        drop(events);
+        assert_eq!(stream.next().await.map(|heard| heard.map(drop)), Some(Err(Missed(10))));
+        assert_eq!(stream.filter(|heard| std::future::ready(heard.is_ok())).count().await, EVENT_QUEUE);
     }
 }

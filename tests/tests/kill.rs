@@ -8,7 +8,7 @@
 use std::{path::Path, time::Duration};
 
 use afferent_sources::export::testing::write_export_zip;
-use afferent_tests::{Place, timed};
+use afferent_tests::{Place, records::rows, timed};
 
 /// Kills that must hit in each case.
 const KILLS: u32 = 30;
@@ -28,21 +28,6 @@ fn random() -> fastrand::Rng {
         .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"));
     println!("AFFERENT_SEED={seed}");
     fastrand::Rng::with_seed(seed)
-}
-
-/// Every row of the database that a reader can see, and the tombstones.
-fn rows(path: &Path) -> Vec<String> {
-    let database = rusqlite::Connection::open(path).expect("the database");
-    let check: String = database.query_row("pragma integrity_check", [], |row| row.get(0)).expect("a check");
-    assert_eq!(check, "ok");
-    let mut statement = database.prepare("select * from samples order by id").expect("the view");
-    let columns = statement.column_count();
-    let rows = statement.query_map([], |row| {
-        let values: Result<Vec<String>, _> =
-            (0..columns).map(|column| row.get_ref(column).map(|value| format!("{value:?}"))).collect();
-        values.map(|values| values.join("|"))
-    });
-    rows.expect("rows").map(|row| row.expect("a row")).collect()
 }
 
 /// Runs `arguments` in fresh places, killed at random moments, until enough kills have hit; `same` compares a
