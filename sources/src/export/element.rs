@@ -17,8 +17,12 @@ use quick_xml::{
 /// How deep elements may be nested; exports nest three deep.
 const MAX_DEPTH: usize = 16;
 
+/// Most samples inside a workout: it has an effort score or two. More of them mean that its end is missing and that
+/// these are the records that follow it.
+const MAX_SAMPLES_OF_WORKOUT: usize = 64;
+
 /// Elements that stand directly under the root. One of them inside another element (but a Record inside a
-/// Correlation) means that the end of the outer one is missing.
+/// Correlation or Workout) means that the end of the outer one is missing.
 const TOP_LEVEL: [&[u8]; 9] = [
     b"Record",
     b"Correlation",
@@ -138,12 +142,22 @@ pub(super) fn next_frame(bytes: &[u8], from: usize) -> Frame {
     let outer = tag_name(&bytes[first.start..first.end]);
     let start = first.start;
     let (mut tag, mut depth, mut too_deep) = (first, 0, false);
+    // The first Record in a Workout, and how many there are.
+    let (mut sample, mut samples) = (None, 0);
     loop {
         if let Some(within) = tag_within(&bytes[tag.start..tag.end]) {
             return Frame::Broken(start..tag.start + within, "a tag of the element is not closed");
         }
-        if tag.start > start && is_outside(outer, &bytes[tag.start..tag.end], tag.shape) {
-            return Frame::Broken(start..tag.start, "the end tag of the element is missing");
+        if tag.start > start {
+            let inner = &bytes[tag.start..tag.end];
+            if outer == b"Workout" && tag.shape != Shape::Close && tag_name(inner) == b"Record" {
+                sample = sample.or(Some(tag.start));
+                samples += 1;
+            }
+            if is_outside(outer, inner, tag.shape) || samples > MAX_SAMPLES_OF_WORKOUT {
+                let end = sample.unwrap_or(tag.start);
+                return Frame::Broken(start..end, "the end tag of the element is missing");
+            }
         }
         match tag.shape {
             Shape::Open => depth += 1,
@@ -180,7 +194,7 @@ fn is_outside(outer: &[u8], tag: &[u8], shape: Shape) -> bool {
     let name = tag_name(tag);
     match shape {
         Shape::Close => name == ROOT.as_bytes(),
-        _ => TOP_LEVEL.contains(&name) && !(outer == b"Correlation" && name == b"Record"),
+        _ => TOP_LEVEL.contains(&name) && !(name == b"Record" && matches!(outer, b"Correlation" | b"Workout")),
     }
 }
 

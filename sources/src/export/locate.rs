@@ -1,18 +1,22 @@
 //! Finds the export's XML: in a zip or as it is, by what it contains and never by what it is called.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, ErrorKind as Io, Read, Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use afferent_core::{Error, Result, io_error};
+use afferent_core::{Error, ErrorKind, Result, disk::directory_of, io_error};
 use zip::{ZipArchive, result::ZipError};
 
-use super::prolog::{self, Found, MAX_PROLOG_BYTES};
+use super::{
+    beside::Beside,
+    element::ROOT,
+    prolog::{self, Found, MAX_PROLOG_BYTES},
+};
 
 /// Bytes read from the file at a time, below the inflater.
-const FILE_BUFFER: usize = 64 << 10;
+pub(super) const FILE_BUFFER: usize = 64 << 10;
 
 /// How much of a plain XML is in its fingerprint: the DTD, the time of the export and the first records.
 const FINGERPRINT_BYTES: u64 = 64 << 10;
@@ -30,11 +34,13 @@ pub(super) struct Located {
     pub(super) fingerprint: String,
     /// Bytes of XML.
     pub(super) size: u64,
+    /// The zip or the plain XML.
+    pub(super) path: PathBuf,
 }
 
 #[derive(Debug)]
 enum Kind {
-    Zip { archive: ZipArchive<BufReader<File>>, index: usize },
+    Zip { archive: ZipArchive<BufReader<File>>, index: usize, name: String },
     Xml(File),
 }
 
@@ -47,10 +53,7 @@ impl Located {
         let mut file = File::open(path).map_err(|error| cant_open(path, error))?;
         let metadata = file.metadata().map_err(|error| cant_open(path, error))?;
         if metadata.is_dir() {
-            return Err(Error::config(format!(
-                "{} is a directory; expected an export.zip, or the export.xml in it",
-                path.display()
-            )));
+            return Located::in_directory(path);
         }
         if metadata.len() == 0 {
             return Err(Error::state(format!("{} is empty; {GET_IT_AGAIN}", path.display())));
@@ -66,6 +69,7 @@ impl Located {
                 fingerprint: format!("xml {} {:08x}", metadata.len(), crc32c::crc32c(&head)),
                 size: metadata.len(),
                 kind: Kind::Xml(file),
+                path: path.to_owned(),
             }),
             other => Err(Error::state(format!(
                 "{} is no Apple Health export: expected a zip or an XML document whose root is <HealthData>, found {}; \
@@ -79,16 +83,12 @@ impl Located {
     fn in_zip(path: &Path, file: File) -> Result<Located> {
         let mut archive = ZipArchive::new(BufReader::with_capacity(FILE_BUFFER, file))
             .map_err(|error| zip_error(path, None, error))?;
-        // The export is nearly always the largest entry.
         let mut entries = Vec::with_capacity(archive.len());
-        for index in 0..archive.len() {
+        for (index, name) in entry_names(path, &mut archive)? {
             let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
-            let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-            // What the Mac adds to a zip it makes again; it has names like the real ones.
-            if entry.is_file() && !name.starts_with("__MACOSX/") {
-                entries.push((entry.size(), index, name, entry.encrypted(), entry.crc32()));
-            }
+            entries.push((entry.size(), index, name, entry.encrypted(), entry.crc32()));
         }
+        // The export is nearly always the largest entry.
         entries.sort_by_key(|(size, index, ..)| (std::cmp::Reverse(*size), *index));
         let mut refused = None;
         for (size, index, name, encrypted, crc) in entries {
@@ -114,7 +114,8 @@ impl Located {
                         label,
                         fingerprint: format!("zip {name} {size} {crc:08x}"),
                         size,
-                        kind: Kind::Zip { archive, index },
+                        kind: Kind::Zip { archive, index, name },
+                        path: path.to_owned(),
                     });
                 }
                 Ok(_) => {}
@@ -132,11 +133,48 @@ impl Located {
         }))
     }
 
+    /// Finds the export in a folder that an export.zip was unpacked to.
+    fn in_directory(directory: &Path) -> Result<Located> {
+        let failed = |error| io_error("read", directory, error);
+        let mut documents = Vec::new();
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let is_xml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"));
+            let size = fs::metadata(&path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
+            documents.extend(size.filter(|size| is_xml && *size > 0).map(|size| (std::cmp::Reverse(size), path)));
+        }
+        documents.sort_unstable();
+        for (_, path) in documents {
+            match Located::open(&path) {
+                // Another document, such as export_cda.xml.
+                Err(error) if error.kind() == ErrorKind::State => {}
+                located => return located,
+            }
+        }
+        Err(Error::config(format!(
+            "{} is a directory without an Apple Health export: expected an XML document in it whose root is <{ROOT}>; \
+             give the export.zip as the phone made it, or the folder it was unpacked to",
+            directory.display()
+        )))
+    }
+
+    /// The files beside the XML.
+    ///
+    /// # Errors
+    /// As of opening the zip.
+    pub(super) fn beside(&self) -> Result<Beside> {
+        match &self.kind {
+            Kind::Zip { name, .. } => Beside::in_zip(&self.path, name),
+            Kind::Xml(_) => Ok(Beside::Directory(directory_of(&self.path).to_owned())),
+        }
+    }
+
     /// Reads the XML from `offset` on: a plain one by seeking; of a zip, the caller has to pass over the first
     /// bytes itself, and is told how many.
-    pub(super) fn read_from(&mut self, path: &Path, offset: u64) -> Result<(Box<dyn Read + '_>, u64)> {
+    pub(super) fn read_from(&mut self, offset: u64) -> Result<(Box<dyn Read + '_>, u64)> {
+        let path = &self.path;
         match &mut self.kind {
-            Kind::Zip { archive, index } => {
+            Kind::Zip { archive, index, .. } => {
                 let entry = archive.by_index(*index).map_err(|error| zip_error(path, None, error))?;
                 Ok((Box::new(entry), offset))
             }
@@ -146,6 +184,23 @@ impl Located {
             }
         }
     }
+}
+
+/// The entries of a zip that are files, by index, without what the Mac adds to a zip it makes again: those have names
+/// like the real ones.
+pub(super) fn entry_names<R: Read + Seek>(
+    path: &Path,
+    archive: &mut ZipArchive<R>,
+) -> Result<Vec<(usize, String)>> {
+    let mut names = Vec::with_capacity(archive.len());
+    for index in 0..archive.len() {
+        let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        if entry.is_file() && !name.starts_with("__MACOSX/") {
+            names.push((index, name));
+        }
+    }
+    Ok(names)
 }
 
 /// The error of reading the XML called `label` at `offset`: what the operating system did not say is what inflate
@@ -176,7 +231,7 @@ fn cant_open(path: &Path, error: io::Error) -> Error {
     }
 }
 
-fn zip_error(path: &Path, entry: Option<&str>, error: ZipError) -> Error {
+pub(super) fn zip_error(path: &Path, entry: Option<&str>, error: ZipError) -> Error {
     let place = entry.map(|name| format!("!{name}")).unwrap_or_default();
     let path_text = format!("{}{place}", path.display());
     match error {
@@ -198,7 +253,7 @@ fn read_head(file: &mut File, bytes: u64) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 

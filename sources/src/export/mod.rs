@@ -34,15 +34,19 @@
 //! `creationDate` is not kept. [`Config::types`], `since` and `until` decide in the reader: what they leave out is
 //! not read and appears in no account.
 
+mod beside;
 mod cache;
 mod convert;
 mod date;
 mod device;
+mod ecg;
 mod element;
+mod gpx;
 mod locate;
 mod position;
 mod prolog;
 mod reader;
+mod skipped;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -60,6 +64,7 @@ use afferent_core::{
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+pub use self::skipped::{Report, Skip, Skipped};
 use self::{
     convert::Rules,
     position::Place,
@@ -167,6 +172,7 @@ pub struct Export {
     reading: Option<Reading>,
     /// Behind what was given, and the fingerprint of what it was given from.
     given: Option<(String, Place)>,
+    report: Report,
     finished: bool,
 }
 
@@ -184,7 +190,12 @@ struct Reading {
 impl Export {
     /// A source for the export that `config` names. Nothing is opened yet.
     pub fn new(config: Config) -> Export {
-        Export { config, cx: None, reading: None, given: None, finished: false }
+        Export { config, cx: None, reading: None, given: None, report: Report::default(), finished: false }
+    }
+
+    /// Publishes in `report` what is passed over.
+    pub fn with_report(self, report: Report) -> Export {
+        Export { report, ..self }
     }
 
     /// Starts a reader behind what was given.
@@ -208,8 +219,10 @@ impl Export {
         match is_open.await {
             Ok(Opened { fingerprint, size, place }) => {
                 cx.events.progress(place.offset, Some(size));
+                self.report.set(&place.skipped);
+                let reported = place.offset;
                 self.given = Some((fingerprint.clone(), place));
-                Ok(Reading { job, chunks, fingerprint, size, reported: place.offset })
+                Ok(Reading { job, chunks, fingerprint, size, reported })
             }
             Err(_) => {
                 job.await??;
@@ -254,6 +267,7 @@ impl Source for Export {
         match chunk {
             Some(Chunk { batch, rejects, place, seal }) => {
                 let position = place.to_position(&reading.fingerprint)?;
+                self.report.set(&place.skipped);
                 self.given = Some((reading.fingerprint.clone(), place));
                 Ok(Some(Pulled { batch, rejects, position, seal }))
             }

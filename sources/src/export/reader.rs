@@ -1,9 +1,9 @@
 //! The reader's thread: inflate, cut into elements, convert, queue.
 
-use std::{collections::BTreeMap, io::Read, ops::Range, path::PathBuf};
+use std::{io::Read, ops::Range, path::PathBuf};
 
 use afferent_core::{
-    Batch, Error, Limits, Record, Reject, Rejects, Result,
+    Batch, Error, Limits, Record, Reject, Rejects, Result, Value,
     event::StageEvents,
     queue::{Sender, Weigh},
     reject::HEAD_BYTES,
@@ -11,20 +11,18 @@ use afferent_core::{
 use tokio::sync::oneshot;
 
 use super::{
-    convert::{Converter, Made, Rules},
+    convert::{Converter, Failure, Made, Rules},
     element::{Frame, Passing, ROOT, Reason, next_frame},
     locate::{Located, read_error},
     position::Place,
     prolog::{self, Found},
+    skipped::Skip,
     window::{MAX_ELEMENT_BYTES, Window},
 };
 
 /// Bytes of XML after which a place goes out though no batch is full, so that a filter that drops nearly everything
 /// does not keep the position, and with it a restart, more than a second behind.
 const BYTES_BETWEEN_PLACES: u64 = 64 << 20;
-
-/// Names of unknown elements that are told apart in the notice; the rest are counted together.
-const MAX_UNKNOWN_NAMES: usize = 16;
 
 /// What the thread needs.
 #[derive(Debug)]
@@ -86,6 +84,7 @@ impl From<Error> for Stop {
 pub(super) fn run(task: Task, opened: oneshot::Sender<Opened>, queue: Sender<Chunk>) -> Result<()> {
     let Task { path, rules, limits, resume, events } = task;
     let mut located = Located::open(&path)?;
+    let beside = located.beside()?;
     let place = match resume {
         Some((fingerprint, place)) if fingerprint == located.fingerprint => place,
         Some(_) => {
@@ -94,26 +93,20 @@ pub(super) fn run(task: Task, opened: oneshot::Sender<Opened>, queue: Sender<Chu
         }
         None => Place::default(),
     };
-    let found = Opened { fingerprint: located.fingerprint.clone(), size: located.size, place };
+    let found = Opened { fingerprint: located.fingerprint.clone(), size: located.size, place: place.clone() };
     if opened.send(found).is_err() {
         return Ok(());
     }
     let label = located.label.clone();
-    let (input, discard) = located.read_from(&path, place.offset)?;
-    let out = Output::new(queue, limits, place);
+    let path = located.path.clone();
+    let (input, discard) = located.read_from(place.offset)?;
     let window = Window::new(input, place.offset - discard);
-    let mut reader = Reader {
-        path,
-        label,
-        window,
-        converter: Converter::new(rules),
-        out,
-        events,
-        unknown: BTreeMap::new(),
-    };
+    let out = Output::new(queue, limits, place);
+    let converter = Converter::new(rules, beside);
+    let mut reader = Reader { path, label, window, converter, out, events, made: Made::default() };
     match reader.read(discard) {
         Ok(()) => {
-            reader.report_unknown();
+            reader.tell_skipped();
             Ok(())
         }
         Err(Stop::Closed) => Ok(()),
@@ -132,12 +125,13 @@ struct Reader<R> {
     converter: Converter,
     out: Output,
     events: StageEvents,
-    /// How many elements of each unknown name this run passed over.
-    unknown: BTreeMap<String, u64>,
+    /// What the element at hand gave.
+    made: Made,
 }
 
 impl<R: Read> Reader<R> {
     fn read(&mut self, discard: u64) -> Result<(), Stop> {
+        self.read_electrocardiograms()?;
         if self.out.place.offset == 0 {
             self.enter_root()?;
         } else {
@@ -147,6 +141,18 @@ impl<R: Read> Reader<R> {
         // Before the last records go out, so that they are sealed if the checksum is wrong.
         self.read_rest()?;
         self.out.flush(false)
+    }
+
+    /// Reads the recordings beside the document, from the first that was not given.
+    fn read_electrocardiograms(&mut self) -> Result<(), Stop> {
+        let names = self.converter.electrocardiograms()?;
+        for name in names.iter().skip(self.out.place.recordings as usize) {
+            self.out.check_taken()?;
+            self.converter.electrocardiogram(name, &mut self.made)?;
+            self.out.push_made(&mut self.made, 0)?;
+            self.out.place.recordings += 1;
+        }
+        Ok(())
     }
 
     /// Passes over everything up to and with the root's own tag.
@@ -209,23 +215,19 @@ impl<R: Read> Reader<R> {
     /// Reads the whole element at `range` in the window, whose first tag is `tag_len` long.
     fn read_element(&mut self, range: Range<usize>, tag_len: usize) -> Result<(), Stop> {
         let end = self.window.offset() + range.end as u64;
-        match self.converter.convert(&self.window.bytes()[range.clone()], tag_len, &mut self.out.made) {
-            Ok(Made::Records) => self.out.push_made(range.len(), end),
-            Ok(Made::Nothing) => self.out.pass(end),
-            Ok(Made::Exported(date)) => {
-                self.events.notice(format!("reading {}, exported {date}", self.label));
+        match self.converter.convert(&self.window.bytes()[range.clone()], tag_len, &mut self.made) {
+            Ok(()) => {
+                if let Some(date) = self.made.exported.take() {
+                    self.events.notice(format!("reading {}, exported {date}", self.label));
+                }
+                self.out.push_made(&mut self.made, range.len())?;
                 self.out.pass(end)
             }
-            Ok(Made::Unknown(name)) => {
-                self.out.place.unknown += 1;
-                let name = if self.unknown.len() < MAX_UNKNOWN_NAMES { name } else { "others".to_owned() };
-                *self.unknown.entry(name).or_default() += 1;
-                self.out.pass(end)
-            }
-            Err(reason) => {
-                self.out.made.clear();
+            Err(Failure::Bad(reason)) => {
+                self.made.clear();
                 self.reject(range, reason)
             }
+            Err(Failure::Failed(error)) => Err(error.into()),
         }
     }
 
@@ -287,17 +289,26 @@ impl<R: Read> Reader<R> {
         self.window.offset() + self.window.bytes().len() as u64
     }
 
-    fn report_unknown(&self) {
-        if self.out.place.unknown > 0 {
-            let names: Vec<String> =
-                self.unknown.iter().map(|(name, count)| format!("{count} {name}")).collect();
-            self.events.notice(format!(
-                "elements of unknown names were passed over in {}: {} in all ({})",
-                self.label,
-                self.out.place.unknown,
-                if names.is_empty() { "none in this run".to_owned() } else { names.join(", ") }
-            ));
+    /// Says what was passed over though somebody may want it.
+    fn tell_skipped(&self) {
+        let skipped = self.out.place.skipped.iter();
+        let told: Vec<String> = skipped
+            .filter(|(skip, _)| !matches!(skip, Skip::NotWanted | Skip::Characteristics))
+            .map(|(skip, count)| format!("{count} {skip}"))
+            .collect();
+        if !told.is_empty() {
+            self.events.notice(format!("passed over in {}: {}", self.label, told.join("; ")));
         }
+    }
+}
+
+/// Bytes of a record that were read from a file beside the document.
+fn bytes_beside(record: &Record) -> usize {
+    match &record.value {
+        Value::Route(route) => size_of_val(&*route.locations),
+        Value::Electrocardiogram(ecg) => size_of_val(&*ecg.voltages),
+        Value::Clinical(clinical) => clinical.document.as_ref().map_or(0, |document| document.len()),
+        _ => 0,
     }
 }
 
@@ -314,10 +325,8 @@ struct Output {
     reject_bytes: usize,
     /// Behind what is in `batch` and `rejects`.
     place: Place,
-    /// The offset that was last queued.
-    sent: u64,
-    /// What the element at hand was converted to.
-    made: Vec<Record>,
+    /// The place that was last queued: offset and recordings.
+    sent: (u64, u32),
 }
 
 impl Output {
@@ -328,40 +337,46 @@ impl Output {
             batch: Batch::new(),
             rejects: Rejects::new(),
             reject_bytes: 0,
+            sent: (place.offset, place.recordings),
             place,
-            sent: place.offset,
-            made: Vec::new(),
         }
     }
 
-    /// Takes the records of an element of `bytes` that ends at `end`, without those that were given before a
-    /// restart.
-    fn push_made(&mut self, bytes: usize, end: u64) -> Result<(), Stop> {
-        let mut made = std::mem::take(&mut self.made);
-        let given = self.place.given;
+    /// Takes what an element of `bytes` gave, without the records that were given before a restart.
+    fn push_made(&mut self, made: &mut Made, bytes: usize) -> Result<(), Stop> {
         let mut weight = bytes;
-        for record in made.drain(..).skip(given as usize) {
+        for record in made.records.drain(..).skip(self.place.given as usize) {
+            let weight = std::mem::take(&mut weight) + bytes_beside(&record);
             self.make_room(weight)?;
             self.batch.push(record);
-            self.batch.add_bytes(std::mem::take(&mut weight));
+            self.batch.add_bytes(weight);
             self.place.given += 1;
         }
-        self.made = made;
-        self.pass(end)
+        for reject in made.rejects.drain(..) {
+            self.push_reject(reject)?;
+        }
+        self.place.skipped.take(&mut made.skipped);
+        self.place.given = 0;
+        Ok(())
     }
 
     fn reject(&mut self, reject: Reject, end: u64) -> Result<(), Stop> {
+        self.push_reject(reject)?;
+        self.pass(end)
+    }
+
+    fn push_reject(&mut self, reject: Reject) -> Result<(), Stop> {
         self.make_room(reject.bytes())?;
         self.reject_bytes += reject.bytes();
         self.rejects.push(reject);
-        self.pass(end)
+        Ok(())
     }
 
     /// The element that ends at `end` is dealt with.
     fn pass(&mut self, end: u64) -> Result<(), Stop> {
         self.place.offset = end;
         self.place.given = 0;
-        if end - self.sent >= BYTES_BETWEEN_PLACES { self.flush(true) } else { Ok(()) }
+        if end - self.sent.0 >= BYTES_BETWEEN_PLACES { self.flush(true) } else { Ok(()) }
     }
 
     /// Queues the batch if `bytes` more don't fit.
@@ -376,7 +391,7 @@ impl Output {
     }
 
     fn flush(&mut self, seal: bool) -> Result<(), Stop> {
-        if self.batch.is_empty() && self.rejects.is_empty() && self.sent == self.place.offset {
+        if self.batch.is_empty() && self.rejects.is_empty() && self.sent == (self.place.offset, self.place.recordings) {
             return Ok(());
         }
         // An empty sealed pull would say that the source is drained.
@@ -385,11 +400,11 @@ impl Output {
         let chunk = Chunk {
             batch: std::mem::replace(&mut self.batch, Batch::with_capacity(room)),
             rejects: std::mem::take(&mut self.rejects),
-            place: self.place,
+            place: self.place.clone(),
             seal,
         };
         self.reject_bytes = 0;
-        self.sent = self.place.offset;
+        self.sent = (self.place.offset, self.place.recordings);
         self.queue.blocking_send(chunk).map_err(|_| Stop::Closed)
     }
 

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | Record | quantity (unit as given, a percentage as a fraction), category (raw value), else JSON of its attributes |
 //! | Correlation | correlation with its samples inside; they stand at the top level too and count there |
-//! | Workout | workout; an inline route of an old export is a record of its own |
+//! | Workout | workout; then its routes, from the GPX files it names or, in an old export, from inside it; then the samples inside it |
 //! | ActivitySummary | activity summary, from midnight to midnight UTC because the zone of the day is not given |
-//! | ClinicalRecord | clinical, with the path of the document in the export |
-//! | Audiogram, VisionPrescription, and unknown ones with a type and dates | JSON of attributes and children |
+//! | ClinicalRecord | clinical, with the document it names and its path |
+//! | Audiogram, VisionPrescription, StateOfMind, MedicationDoseEvent, and unknown ones with a type and a date | JSON of attributes and children |
 //! | Me | nothing: characteristics are no samples |
 //!
 //! Equal raw text (types, units, sources with their devices) is understood once and shared.
@@ -15,21 +15,24 @@
 mod metadata;
 mod other;
 mod sample;
+mod side;
 mod workout;
 
 use std::sync::Arc;
 
 use afferent_core::{
-    Kind, MetaValue, Metadata, Name, NameCache, Origin, Record, RecordId, Timestamp, Unit, Value,
+    Error, Kind, MetaValue, Metadata, Name, NameCache, Origin, Record, RecordId, Rejects, Timestamp, Unit, Value,
 };
 use afferent_formats::identity::derive_id_with;
 
 use self::sample::Type;
 use super::{
+    beside::Beside,
     cache::Cache,
     date,
     device::{origin, origin_key, without_address},
     element::{Element, Reason, text, without_controls},
+    skipped::{Skip, Skipped},
 };
 
 /// Which records are wanted, and whose they are.
@@ -42,23 +45,67 @@ pub(in crate::export) struct Rules {
     pub(in crate::export) until: Option<Timestamp>,
 }
 
-/// What an element was converted to.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::export) enum Made {
-    /// Records were added to the output.
-    Records,
-    /// Nothing: it is no sample, or not a wanted one.
-    Nothing,
+impl Rules {
+    /// Whether records of `kind` are wanted at any time.
+    fn wants_kind(&self, kind: Kind) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+    }
+
+    fn wants(&self, kind: Kind, start: Timestamp) -> bool {
+        self.wants_kind(kind)
+            && self.since.is_none_or(|since| start >= since)
+            && self.until.is_none_or(|until| start < until)
+    }
+}
+
+/// Why an element was not converted.
+#[derive(Debug)]
+pub(in crate::export) enum Failure {
+    /// It can't be read; without any value of it.
+    Bad(Reason),
+    /// A file beside the XML can't be read now.
+    Failed(Error),
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Failure {
+        Failure::Bad(reason)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Failed(error)
+    }
+}
+
+/// What an element gave.
+#[derive(Debug, Default)]
+pub(in crate::export) struct Made {
+    /// Its records.
+    pub(in crate::export) records: Vec<Record>,
+    /// Files that it names and that can't be read.
+    pub(in crate::export) rejects: Rejects,
+    /// What was passed over.
+    pub(in crate::export) skipped: Skipped,
     /// The date of the export.
-    Exported(String),
-    /// Nothing: this name is unknown.
-    Unknown(String),
+    pub(in crate::export) exported: Option<String>,
+}
+
+impl Made {
+    pub(in crate::export) fn clear(&mut self) {
+        self.records.clear();
+        self.rejects.clear();
+        self.skipped = Skipped::default();
+        self.exported = None;
+    }
 }
 
 /// Converts elements, one after the other, and remembers what repeats.
 #[derive(Debug)]
 pub(in crate::export) struct Converter {
     rules: Rules,
+    beside: Beside,
     names: NameCache,
     types: Cache<Type>,
     units: Cache<Unit>,
@@ -111,6 +158,11 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// A type of the catalogue.
+fn named(identifier: &str) -> Kind {
+    Kind::from_data(identifier).expect("invariant: the identifier is in the catalogue")
+}
+
 /// Reads a date that has to be there.
 fn instant(name: &str, raw: Option<&str>) -> Result<Timestamp, Reason> {
     let raw = raw.ok_or_else(|| format!("expected a {name}, found none"))?;
@@ -131,9 +183,10 @@ fn optional_number(name: &str, raw: Option<&str>) -> Result<Option<f64>, Reason>
 }
 
 impl Converter {
-    pub(in crate::export) fn new(rules: Rules) -> Converter {
+    pub(in crate::export) fn new(rules: Rules, beside: Beside) -> Converter {
         Converter {
             rules,
+            beside,
             names: NameCache::default(),
             types: Cache::default(),
             units: Cache::default(),
@@ -144,65 +197,53 @@ impl Converter {
         }
     }
 
-    /// Converts the element that `bytes` are, whose first tag is `tag_len` long; its records go to the end of `out`.
+    /// Converts the element that `bytes` are, whose first tag is `tag_len` long; what it gives is added to `out`.
     ///
     /// # Errors
-    /// Why it can't be read, without any value of it; what is in `out` then is to be dropped.
+    /// What is in `out` then is to be dropped.
     pub(in crate::export) fn convert(
         &mut self,
         bytes: &[u8],
         tag_len: usize,
-        out: &mut Vec<Record>,
-    ) -> Result<Made, Reason> {
+        out: &mut Made,
+    ) -> Result<(), Failure> {
         let mut clean = std::mem::take(&mut self.clean);
         let made = match std::str::from_utf8(without_controls(bytes, &mut clean)) {
             Ok(text) if text.len() == bytes.len() => self.convert_element(Element::whole(text, tag_len), out),
             // Without its control characters the tag is shorter.
             Ok(text) => self.convert_element(Element::first(text).map(|(element, _)| element), out),
-            Err(_) => Err("the element is not valid UTF-8".into()),
+            Err(_) => Err(Failure::Bad("the element is not valid UTF-8".into())),
         };
         self.clean = clean;
         made
     }
 
-    fn convert_element(
-        &mut self,
-        element: Option<Element<'_>>,
-        out: &mut Vec<Record>,
-    ) -> Result<Made, Reason> {
-        let element = element.ok_or("the element is damaged")?;
-        let record = match element.name() {
-            "Record" => self.sample(&element)?,
-            "Correlation" => self.correlation(&element)?,
-            "Workout" => return self.workout(&element, out),
-            "ActivitySummary" => self.activity_summary(&element)?,
-            "ClinicalRecord" => self.clinical(&element)?,
-            "Me" => None,
-            "ExportDate" => {
-                return Ok(element
-                    .get("value")
-                    .map_or(Made::Nothing, |date| Made::Exported(date.to_owned())));
+    fn convert_element(&mut self, element: Option<Element<'_>>, out: &mut Made) -> Result<(), Failure> {
+        let element = element.ok_or(Reason::from("the element is damaged"))?;
+        match element.name() {
+            "Record" => self.sample(&element, out)?,
+            "Correlation" => self.correlation(&element, out)?,
+            "Workout" => self.workout(&element, out)?,
+            "ActivitySummary" => self.activity_summary(&element, out)?,
+            "ClinicalRecord" => self.clinical(&element, out)?,
+            "Me" => out.skipped.add(Skip::Characteristics),
+            "ExportDate" => out.exported = element.get("value").map(str::to_owned),
+            name => {
+                if !self.other(&element, out)? {
+                    out.skipped.add_unknown(name.chars().take(MAX_NAME_CHARS).collect());
+                }
             }
-            name => match self.other(&element)? {
-                Some(made) => made,
-                None => return Ok(Made::Unknown(name.chars().take(MAX_NAME_CHARS).collect())),
-            },
-        };
-        Ok(match record {
-            Some(record) => {
-                out.push(record);
-                Made::Records
-            }
-            None => Made::Nothing,
-        })
+        }
+        Ok(())
     }
 
-    /// Whether a record of `kind` that starts then is wanted.
-    fn is_wanted(&self, kind: Kind, start: Timestamp) -> bool {
-        let Rules { kinds, since, until, .. } = &self.rules;
-        kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
-            && since.is_none_or(|since| start >= since)
-            && until.is_none_or(|until| start < until)
+    /// Whether a record of `kind` that starts then is wanted; one that is not is counted.
+    fn is_wanted(&self, kind: Kind, start: Timestamp, skipped: &mut Skipped) -> bool {
+        let wanted = self.rules.wants(kind, start);
+        if !wanted {
+            skipped.add(Skip::NotWanted);
+        }
+        wanted
     }
 
     /// The record of these parts, with its id.
@@ -211,12 +252,12 @@ impl Converter {
         kind: Kind,
         (start, end): (Timestamp, Timestamp),
         value: Value,
-        attributes: &Attributes<'_>,
+        origin: Option<Arc<Origin>>,
         metadata: Metadata,
     ) -> Record {
         let mut record = Record::added(RecordId::from_u128(0), kind, start, end, value);
         record.subject = self.rules.subject.clone();
-        record.origin = self.origin(attributes);
+        record.origin = origin;
         if !metadata.is_empty() {
             // The zone of the sample; that of the dates is the phone's at the time of the export.
             if let Some(MetaValue::String(zone)) = metadata.get("HKTimeZone") {

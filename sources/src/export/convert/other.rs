@@ -1,17 +1,13 @@
-//! ActivitySummary, ClinicalRecord, and everything that has no form of its own.
+//! ActivitySummary, and everything that has no form of its own.
 
 use std::sync::Arc;
 
-use afferent_core::{
-    Kind, MetaValue, Metadata, Record, Value,
-    record::{ActivitySummary, Clinical},
-};
+use afferent_core::{Kind, Metadata, Value, record::ActivitySummary};
 use serde_json::{Map, Value as Json};
 
-use super::{Attributes, Converter, instant, optional_number};
+use super::{Attributes, Converter, Made, named, optional_number};
 use crate::export::{
     date,
-    device::present,
     element::{Element, Reason, text},
 };
 
@@ -20,24 +16,27 @@ const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The type of activity summaries.
 const SUMMARY: &str = "HKActivitySummaryTypeIdentifier";
-/// What the identifiers of clinical types begin with; the export has only what follows.
-const CLINICAL: &str = "HKClinicalTypeIdentifier";
-/// The type of vision prescriptions; the export's `type` attribute tells glasses from contacts.
+/// The type of vision prescriptions.
 const PRESCRIPTION: &str = "HKVisionPrescriptionTypeIdentifier";
-/// The type of audiograms, for one without a type attribute.
-const AUDIOGRAM: &str = "HKDataTypeIdentifierAudiogram";
+/// The types of elements that may come without one.
+const NAMED: [(&str, &str); 4] = [
+    ("VisionPrescription", PRESCRIPTION),
+    ("Audiogram", "HKDataTypeIdentifierAudiogram"),
+    ("StateOfMind", "HKDataTypeIdentifierStateOfMind"),
+    ("MedicationDoseEvent", "HKMedicationDoseEventTypeIdentifierMedicationDoseEvent"),
+];
 
 /// Attributes that a record carries outside its value.
 const CARRIED: [&str; 6] = ["sourceName", "sourceVersion", "device", "startDate", "endDate", "creationDate"];
 
 impl Converter {
-    /// An ActivitySummary; `None` if it is not wanted.
-    pub(super) fn activity_summary(&mut self, element: &Element<'_>) -> Result<Option<Record>, Reason> {
+    /// An ActivitySummary.
+    pub(super) fn activity_summary(&mut self, element: &Element<'_>, out: &mut Made) -> Result<(), Reason> {
         let day = element.get("dateComponents").ok_or("expected dateComponents, found none")?;
         let start = date::day(day).ok_or("dateComponents is no date of the form yyyy-MM-dd")?;
-        let kind = Kind::from_data(SUMMARY).expect("invariant: the type is in the catalogue");
-        if !self.is_wanted(kind, start) {
-            return Ok(None);
+        let kind = named(SUMMARY);
+        if !self.is_wanted(kind, start, &mut out.skipped) {
+            return Ok(());
         }
         let number = |name| optional_number(name, element.get(name));
         let summary = ActivitySummary {
@@ -57,61 +56,35 @@ impl Converter {
         };
         let span = (start, start.plus_micros(DAY_MICROS));
         let value = Value::ActivitySummary(Arc::new(summary));
-        Ok(Some(self.record(kind, span, value, &Attributes::default(), Metadata::default())))
+        out.records.push(self.record(kind, span, value, None, Metadata::default()));
+        Ok(())
     }
 
-    /// A ClinicalRecord; `None` if it is not wanted.
-    pub(super) fn clinical(&mut self, element: &Element<'_>) -> Result<Option<Record>, Reason> {
-        let attributes = Attributes::of(element)?;
-        let short = text(attributes.kind.ok_or("expected a type, found none")?);
-        let full = if short.starts_with("HK") { short.into_owned() } else { format!("{CLINICAL}{short}") };
-        let kind = Kind::from_data(&full).map_err(|error| format!("type: {error}"))?;
-        let received = instant("receivedDate", element.get("receivedDate"))?;
-        if !self.is_wanted(kind, received) {
-            return Ok(None);
-        }
-        let name = |attribute| element.get(attribute).and_then(|raw| present(text(raw)));
-        let clinical = Clinical {
-            display_name: None,
-            fhir_version: name("fhirVersion"),
-            source_url: name("sourceURL"),
-            path: name("resourceFilePath"),
-            document: None,
-        };
-        let mut metadata = Metadata::default();
-        if let Some(identifier) = name("identifier") {
-            metadata.push(self.names.get("identifier"), MetaValue::String(identifier));
-        }
-        let value = Value::Clinical(Arc::new(clinical));
-        Ok(Some(self.record(kind, (received, received), value, &attributes, metadata)))
-    }
-
-    /// Any other element that has a type and dates; `None` if it has not, `Some(None)` if it is not wanted.
-    pub(super) fn other(&mut self, element: &Element<'_>) -> Result<Option<Option<Record>>, Reason> {
+    /// Any other element that has a type, by its attribute or its name, and a date; false if it has not.
+    pub(super) fn other(&mut self, element: &Element<'_>, out: &mut Made) -> Result<bool, Reason> {
         let mut attributes = Attributes::of(element)?;
-        let kind = match element.name() {
-            "VisionPrescription" => {
-                // In force from its issue to its expiry.
-                attributes.start = attributes.start.or(element.get("dateIssued"));
-                attributes.end = attributes.end.or(element.get("expirationDate")).or(attributes.start);
-                Kind::from_data(PRESCRIPTION)
-            }
-            "Audiogram" => Kind::from_data(attributes.kind.unwrap_or(AUDIOGRAM)),
-            _ => match attributes.kind {
-                Some(kind) if attributes.start.is_some() => Kind::from_data(&text(kind)),
-                _ => return Ok(None),
-            },
+        let by_name = NAMED.iter().find(|(name, _)| *name == element.name()).map(|(_, kind)| *kind);
+        // Prescriptions are in force from their issue to their expiry.
+        attributes.start = attributes.start.or(element.get("dateIssued")).or(element.get("date"));
+        attributes.end = attributes.end.or(element.get("expirationDate")).or(attributes.start);
+        let kind = match (by_name, attributes.kind) {
+            // Its type tells glasses from contacts.
+            (Some(PRESCRIPTION), _) => Kind::from_data(PRESCRIPTION),
+            (_, Some(kind)) if by_name.is_some() || attributes.start.is_some() => Kind::from_data(&text(kind)),
+            (Some(kind), None) => Kind::from_data(kind),
+            _ => return Ok(false),
         };
         let kind = kind.map_err(|error| format!("type: {error}"))?;
         let span = attributes.span()?;
-        if !self.is_wanted(kind, span.0) {
-            return Ok(Some(None));
+        if self.is_wanted(kind, span.0, &mut out.skipped) {
+            let mut metadata = Metadata::default();
+            for child in element.children().filter(|child| child.name() == "MetadataEntry") {
+                self.metadata_entry(&child, &mut metadata)?;
+            }
+            let origin = self.origin(&attributes);
+            out.records.push(self.record(kind, span, json(element), origin, metadata));
         }
-        let mut metadata = Metadata::default();
-        for child in element.children().filter(|child| child.name() == "MetadataEntry") {
-            self.metadata_entry(&child, &mut metadata)?;
-        }
-        Ok(Some(Some(self.record(kind, span, json(element), &attributes, metadata))))
+        Ok(true)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use afferent_core::{
-    Kind, MetaValue, Metadata, Record, Value,
+    Kind, MetaValue, Metadata, Record, Timestamp, Value,
     kind::{KindClass, category},
     record::Correlation,
 };
 
-use super::{Attributes, Converter, metadata::beats, number, other};
+use super::{Attributes, Converter, Made, metadata::beats, number, other};
 use crate::export::element::{Element, Reason, text};
 
 /// What a type attribute means.
@@ -22,6 +22,9 @@ pub(super) struct Type {
 
 /// The enumeration of categories that have no values, and its only value.
 const NO_VALUES: (&str, i64) = ("HKCategoryValue", 0);
+
+/// What the constants of categories begin with.
+const CONSTANT: &str = "HKCategoryValue";
 
 /// The metadata key of the beats that a heart rate variability was computed from, a JSON text:
 /// `[{"bpm":61,"time":14437.12},…]`, with `time` in seconds since midnight in the zone of the exporting phone. A
@@ -39,15 +42,15 @@ impl Converter {
         })
     }
 
-    /// A Record; `None` if it is not wanted.
-    pub(super) fn sample(&mut self, element: &Element<'_>) -> Result<Option<Record>, Reason> {
+    /// A Record.
+    pub(super) fn sample(&mut self, element: &Element<'_>, out: &mut Made) -> Result<(), Reason> {
         let attributes = Attributes::of(element)?;
         let of = self.kind(attributes.kind)?;
         let span = attributes.span()?;
-        if !self.is_wanted(of.kind, span.0) {
-            return Ok(None);
+        if self.is_wanted(of.kind, span.0, &mut out.skipped) {
+            out.records.push(self.sample_of(element, &attributes, of, span)?);
         }
-        self.sample_of(element, &attributes, of).map(Some)
+        Ok(())
     }
 
     fn sample_of(
@@ -55,13 +58,18 @@ impl Converter {
         element: &Element<'_>,
         attributes: &Attributes<'_>,
         of: Type,
+        span: (Timestamp, Timestamp),
     ) -> Result<Record, Reason> {
-        let span = attributes.span()?;
         let value = match of.class {
             Some(KindClass::Quantity) => self.quantity(attributes)?,
-            Some(KindClass::Category) => category_value(attributes.value, of.absent)?,
+            // A constant of a newer system than this program knows stays as it is.
+            Some(KindClass::Category) => category_value(attributes.value, of.absent)?
+                .unwrap_or_else(|| other::json(element)),
             _ if attributes.unit.is_some() => self.quantity(attributes)?,
-            _ => category_value(attributes.value, None).unwrap_or_else(|_| other::json(element)),
+            _ => category_value(attributes.value, None)
+                .ok()
+                .flatten()
+                .unwrap_or_else(|| other::json(element)),
         };
         let mut metadata = Metadata::default();
         for child in element.children() {
@@ -73,20 +81,21 @@ impl Converter {
                 _ => {}
             }
         }
-        Ok(self.record(of.kind, span, value, attributes, metadata))
+        let origin = self.origin(attributes);
+        Ok(self.record(of.kind, span, value, origin, metadata))
     }
 
     fn quantity(&mut self, attributes: &Attributes<'_>) -> Result<Value, Reason> {
         Ok(Value::Quantity(number("value", attributes.value)?, self.unit(attributes.unit)?))
     }
 
-    /// A Correlation; `None` if it is not wanted.
-    pub(super) fn correlation(&mut self, element: &Element<'_>) -> Result<Option<Record>, Reason> {
+    /// A Correlation.
+    pub(super) fn correlation(&mut self, element: &Element<'_>, out: &mut Made) -> Result<(), Reason> {
         let attributes = Attributes::of(element)?;
         let of = self.kind(attributes.kind)?;
         let span = attributes.span()?;
-        if !self.is_wanted(of.kind, span.0) {
-            return Ok(None);
+        if !self.is_wanted(of.kind, span.0, &mut out.skipped) {
+            return Ok(());
         }
         let (mut samples, mut metadata) = (Vec::new(), Metadata::default());
         for child in element.children() {
@@ -95,23 +104,28 @@ impl Converter {
                 "Record" => {
                     let attributes = Attributes::of(&child)?;
                     let of = self.kind(attributes.kind)?;
-                    samples.push(self.sample_of(&child, &attributes, of)?);
+                    let span = attributes.span()?;
+                    samples.push(self.sample_of(&child, &attributes, of, span)?);
                 }
                 _ => {}
             }
         }
         let value = Value::Correlation(Arc::new(Correlation { samples }));
-        Ok(Some(self.record(of.kind, span, value, &attributes, metadata)))
+        let origin = self.origin(&attributes);
+        out.records.push(self.record(of.kind, span, value, origin, metadata));
+        Ok(())
     }
 }
 
-/// The raw value of a category's constant or number.
-fn category_value(raw: Option<&str>, absent: Option<i64>) -> Result<Value, Reason> {
+/// The raw value of a category's constant or number; `None` if it is another constant.
+fn category_value(raw: Option<&str>, absent: Option<i64>) -> Result<Option<Value>, Reason> {
     let value = match raw.map(text) {
-        Some(value) => category::value_of(&value)
-            .or_else(|| value.parse().ok())
-            .ok_or("value is neither a number nor a constant this program knows")?,
+        Some(value) => match category::value_of(&value).or_else(|| value.parse().ok()) {
+            Some(value) => value,
+            None if value.starts_with(CONSTANT) => return Ok(None),
+            None => return Err("value is neither a number nor a constant of HealthKit".into()),
+        },
         None => absent.ok_or("expected a value, found none")?,
     };
-    Ok(Value::Category(value))
+    Ok(Some(Value::Category(value)))
 }

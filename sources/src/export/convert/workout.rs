@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use afferent_core::{
-    Kind, MetaValue, Metadata, Record, Timestamp, Unit, Value,
+    MetaValue, Metadata, Name, Timestamp, Unit, Value,
     kind::workout::activity_of_constant,
     record::{Activity, Location, Route, Statistic, Workout, WorkoutEvent},
 };
 
-use super::{Attributes, Converter, Made, instant, number, optional_number};
+use super::{Attributes, Converter, Failure, Made, instant, named, number, optional_number};
 use crate::export::{
     device::present,
     element::{Element, Reason, text},
@@ -24,8 +24,9 @@ const WORKOUT: &str = "HKWorkoutTypeIdentifier";
 const ROUTE: &str = "HKWorkoutRouteTypeIdentifier";
 /// What identifiers of distances begin with.
 const DISTANCE: &str = "HKQuantityTypeIdentifierDistance";
-/// The metadata key of a further route of a workout; the first is in the workout itself.
-const FURTHER_ROUTE: &str = "route";
+/// The metadata key of the path that a route was read from, and of a further route of a workout, whose first is in the
+/// workout itself.
+const ROUTE_PATH: &str = "route";
 
 /// The totals in attributes, which recent exports give as statistics instead: the attribute, the type, and the
 /// unit where no attribute names it. The type of the distance depends on the activity.
@@ -37,20 +38,20 @@ const TOTALS: [(&str, &str, Option<&str>); 4] = [
 ];
 
 impl Converter {
-    /// A Workout and the routes inside it. Metadata of its events and activities have no place in a record and are
-    /// not kept.
-    pub(super) fn workout(&mut self, element: &Element<'_>, out: &mut Vec<Record>) -> Result<Made, Reason> {
+    /// A Workout, its routes, and the samples inside it (effort scores stand nowhere else). Metadata of its events and
+    /// activities have no place in a record and are not kept.
+    pub(super) fn workout(&mut self, element: &Element<'_>, out: &mut Made) -> Result<(), Failure> {
         let attributes = Attributes::of(element)?;
         let span = attributes.span()?;
         let kind = named(WORKOUT);
-        let before = out.len();
+        let is_wanted = self.is_wanted(kind, span.0, &mut out.skipped);
         let mut workout = Workout {
             activity: activity(element.get("workoutActivityType"))?,
             duration: duration(element)?,
             ..Workout::default()
         };
         let mut metadata = Metadata::default();
-        let mut routes = Vec::new();
+        let place = out.records.len();
         for child in element.children() {
             match child.name() {
                 "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
@@ -61,25 +62,25 @@ impl Converter {
                     workout.activities.push(part);
                 }
                 "WorkoutRoute" => {
-                    let files = child.children().filter(|file| file.name() == "FileReference");
-                    for path in files.filter_map(|file| present(text(file.get("path")?))) {
+                    for path in references(&child) {
                         match workout.route {
                             None => workout.route = Some(path),
-                            Some(_) => metadata.push(self.names.get(FURTHER_ROUTE), MetaValue::String(path)),
+                            Some(_) => metadata.push(self.names.get(ROUTE_PATH), MetaValue::String(path)),
                         }
                     }
-                    routes.extend(self.route(&child)?);
+                    self.route(&child, out)?;
                 }
+                "Record" => self.sample(&child, out)?,
                 _ => {}
             }
         }
         self.totals(element, &mut workout)?;
-        if self.is_wanted(kind, span.0) {
+        if is_wanted {
             let value = Value::Workout(Arc::new(workout));
-            out.push(self.record(kind, span, value, &attributes, metadata));
+            let origin = self.origin(&attributes);
+            out.records.insert(place, self.record(kind, span, value, origin, metadata));
         }
-        out.append(&mut routes);
-        Ok(if out.len() > before { Made::Records } else { Made::Nothing })
+        Ok(())
     }
 
     fn event(&mut self, element: &Element<'_>) -> Result<WorkoutEvent, Reason> {
@@ -141,8 +142,11 @@ impl Converter {
         Ok(())
     }
 
-    /// The places inside a WorkoutRoute, which the oldest exports have in place of a file, if they are wanted.
-    fn route(&mut self, element: &Element<'_>) -> Result<Option<Record>, Reason> {
+    /// The routes of a WorkoutRoute, if they are wanted: of the files it names, or of the places inside it, which the
+    /// oldest exports have instead.
+    fn route(&mut self, element: &Element<'_>, out: &mut Made) -> Result<(), Failure> {
+        let kind = named(ROUTE);
+        let attributes = Attributes::of(element)?;
         let mut metadata = Metadata::default();
         let mut locations = Vec::new();
         for child in element.children() {
@@ -152,22 +156,35 @@ impl Converter {
                 _ => {}
             }
         }
-        if locations.is_empty() {
-            return Ok(None);
+        let paths: Vec<Name> = references(element).collect();
+        if locations.is_empty() && paths.is_empty() {
+            return Ok(());
         }
-        let attributes = Attributes::of(element)?;
         let span = attributes.span()?;
-        let kind = named(ROUTE);
-        if !self.is_wanted(kind, span.0) {
-            return Ok(None);
+        if !self.is_wanted(kind, span.0, &mut out.skipped) {
+            return Ok(());
         }
-        let value = Value::Route(Arc::new(Route { locations }));
-        Ok(Some(self.record(kind, span, value, &attributes, metadata)))
+        let origin = self.origin(&attributes);
+        if !locations.is_empty() {
+            let value = Value::Route(Arc::new(Route { locations }));
+            out.records.push(self.record(kind, span, value, origin.clone(), metadata.clone()));
+        }
+        for path in paths {
+            if let Some(route) = self.route_in(&path, out)? {
+                let mut metadata = metadata.clone();
+                metadata.push(self.names.get(ROUTE_PATH), MetaValue::String(path));
+                let value = Value::Route(Arc::new(route));
+                out.records.push(self.record(kind, span, value, origin.clone(), metadata));
+            }
+        }
+        Ok(())
     }
 }
 
-fn named(identifier: &str) -> Kind {
-    Kind::from_data(identifier).expect("invariant: the identifier is in the catalogue")
+/// The paths of the files that an element names.
+fn references<'a>(element: &Element<'a>) -> impl Iterator<Item = Name> + use<'a> {
+    let files = element.children().filter(|file| file.name() == "FileReference");
+    files.filter_map(|file| present(text(file.get("path")?)))
 }
 
 /// The raw value of an activity's constant, or of a number in its place.
