@@ -4,20 +4,16 @@ use std::path::PathBuf;
 
 use afferent_core::{
     Error, Fence, Generation, Name, Result,
-    disk::{Disk, DiskLock, OpenMode, directory_of},
+    disk::{Disk, DiskLock},
     io_error,
 };
 use serde::{Deserialize, Serialize};
 
-use super::names::Names;
+use super::{names::Names, sidecar};
 
 /// Fences that are kept, newest last. Each checkpoint store that ever wrote here has one; a test directory that
 /// is made anew a hundred times must not make the file grow for ever (G7).
 const MAX_FENCES: usize = 64;
-
-/// Longest fence file that is read: [`MAX_FENCES`] of the longest names anybody gives, many times over. A longer
-/// one is none of ours.
-const MAX_FENCE_BYTES: u64 = 1 << 20;
 
 /// The right to write to the files of one path.
 ///
@@ -32,12 +28,25 @@ pub(super) struct Guard {
     lock: Box<dyn DiskLock>,
 }
 
+/// A generation of a sink, as sidecars name it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Entry {
+pub(super) struct Claim {
     store: String,
     pipeline: Name,
     sink: Name,
     generation: Generation,
+}
+
+impl Claim {
+    /// One of the sink that `fence` is about.
+    pub(super) fn of(fence: &Fence, generation: Generation) -> Claim {
+        Claim {
+            store: fence.store.to_string(),
+            pipeline: fence.pipeline.clone(),
+            sink: fence.sink.clone(),
+            generation,
+        }
+    }
 }
 
 impl Guard {
@@ -56,7 +65,8 @@ impl Guard {
                 ))
             })?;
         let guard = Guard { fence, path: names.sidecar("fence"), lock };
-        let another = guard.read(disk)?.last().is_some_and(|entry| !guard.owns(entry));
+        let another =
+            sidecar::read::<Vec<Claim>>(disk, &guard.path)?.last().is_some_and(|entry| !guard.owns(entry));
         guard.check(disk)?;
         Ok((guard, another))
     }
@@ -66,7 +76,7 @@ impl Guard {
     /// # Errors
     /// `Fenced` when a newer generation has come; nothing may be written then.
     pub(super) fn check(&self, disk: &dyn Disk) -> Result<()> {
-        let mut entries = self.read(disk)?;
+        let mut entries: Vec<Claim> = sidecar::read(disk, &self.path)?;
         let mine = entries.iter().position(|entry| self.owns(entry));
         let seen = mine.map(|index| entries[index].generation);
         if seen > Some(self.fence.generation) {
@@ -81,51 +91,16 @@ impl Guard {
         if let Some(index) = mine {
             entries.remove(index);
         }
-        entries.push(Entry {
-            store: self.fence.store.to_string(),
-            pipeline: self.fence.pipeline.clone(),
-            sink: self.fence.sink.clone(),
-            generation: self.fence.generation,
-        });
+        entries.push(Claim::of(&self.fence, self.fence.generation));
         let surplus = entries.len().saturating_sub(MAX_FENCES);
         entries.drain(..surplus);
-        self.replace(disk, &entries)
+        sidecar::replace(disk, &self.path, &entries)
     }
 
     /// Whether this sink wrote `entry`, now or in an earlier run.
-    fn owns(&self, entry: &Entry) -> bool {
+    fn owns(&self, entry: &Claim) -> bool {
         entry.store == self.fence.store.to_string()
             && entry.pipeline == self.fence.pipeline
             && entry.sink == self.fence.sink
-    }
-
-    /// The fences that are recorded. What can't be read as such records none: the lock still stands, and nobody
-    /// should have to delete a file (G5).
-    fn read(&self, disk: &dyn Disk) -> Result<Vec<Entry>> {
-        let failed = |error| io_error("read", &self.path, error);
-        let Some(info) = disk.info(&self.path).map_err(failed)? else { return Ok(Vec::new()) };
-        if info.len > MAX_FENCE_BYTES {
-            return Ok(Vec::new());
-        }
-        let file = disk.open(&self.path, OpenMode::Read).map_err(failed)?;
-        let mut bytes = vec![0; info.len as usize];
-        let length = file.read_at(0, &mut bytes).map_err(failed)?;
-        Ok(serde_json::from_slice(&bytes[..length]).unwrap_or_default())
-    }
-
-    /// Replaces the record as a whole: a crash leaves the old one or the new one.
-    fn replace(&self, disk: &dyn Disk, entries: &[Entry]) -> Result<()> {
-        let bytes = serde_json::to_vec(entries)
-            .map_err(|error| Error::bug("a fence can't be written as JSON").with_source(error))?;
-        let fresh = self.path.with_extension("fence-new");
-        let write = || {
-            let file = disk.open(&fresh, OpenMode::Create)?;
-            file.set_len(0)?;
-            file.write_at(0, &bytes)?;
-            file.sync()?;
-            disk.rename(&fresh, &self.path)?;
-            disk.sync_dir(directory_of(&self.path))
-        };
-        write().map_err(|error| io_error("write", &self.path, error))
     }
 }

@@ -1,4 +1,5 @@
-//! The file sink: records as NDJSON or CSV, in one file or in files that are rolled by size or time.
+//! The file sink: records as NDJSON or CSV, in one file, in files that are rolled by size or time, or in one file
+//! per type.
 //!
 //! **Exactly once.** The token is (path, file, sequence, length): `open` cuts that file back to the length and
 //! removes later ones, so a replay writes what the crash cut off, once. A deletion is a line of its own; lines
@@ -22,7 +23,15 @@
 //! before the first batch in another period, and periods count from 1970 in UTC (`every = "1d"` rolls at midnight).
 //! A replay may roll elsewhere than the run before it did: those files were cut back.
 //!
-//! **Durability.** `prepare` syncs the file, and the directory when a file was created; a file that is finished is
+//! **One file per type.** With `{type}` in its name, `out/{type}.csv` is `out/HeartRate.csv`, `out/SleepAnalysis.csv`
+//! and so on: the short name of the type, in which all but letters and digits of ASCII, `.`, `_` and `-` is written as
+//! `%` and its bytes in hexadecimal. A deletion without a type goes to `unknown`. A file is created with the first
+//! record of its type. All that is said here of a file holds for each of them: the token has the length of every one,
+//! and the sidecar `.{type}.csv.begun` which ones were begun after a checkpoint, so that a restart can undo these too
+//! and leaves alone what somebody else put there. Lock and fence are one for all. A type that would need a 1,025th
+//! file, or one whose name is longer than 255 bytes, is rejected record by record. These files are never rolled.
+//!
+//! **Durability.** `prepare` syncs what was written, and the directory when a file was created; a file that is finished is
 //! synced when the next is begun. After a failed sync the sink is dropped and opened again from its token; nothing
 //! is ever synced twice.
 //!
@@ -33,9 +42,13 @@
 //! **Blocking.** A batch is encoded and written in one job of the context's `blocking`, one in flight. All files
 //! are readable by their owner only.
 
+mod by_type;
 mod guard;
+mod journal;
 mod names;
 mod open;
+mod sidecar;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -47,13 +60,17 @@ use std::{
 };
 
 use afferent_core::{
-    Batch, Epoch, Opened, Prepared, Problem, Record, Result, Sink, SinkCx, Token,
+    Batch, Epoch, Error, Opened, Prepared, Problem, Record, Result, Sink, SinkCx, Token,
     config::{Configure, Size, Span},
 };
 use afferent_formats::Format;
 use serde::Deserialize;
 
-use self::{names::Names, writer::Writer};
+use self::{
+    by_type::ByType,
+    names::{Names, TypeNames},
+    writer::Writer,
+};
 use crate::jobs::{Jobs, not_open};
 
 /// Where and how records are written.
@@ -61,12 +78,13 @@ use crate::jobs::{Jobs, not_open};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The file; its directory is created. With `roll`, the sequence is added to the name:
-    /// `vitals.ndjson` becomes `vitals.000001.ndjson`.
+    /// `vitals.ndjson` becomes `vitals.000001.ndjson`. With `{type}` in its name there is one file per type:
+    /// `out/{type}.csv` becomes `out/HeartRate.csv` and so on.
     pub path: PathBuf,
     /// What it is written in: `json` (NDJSON) or `csv`.
     #[serde(default)]
     pub format: Format,
-    /// When the next file is begun; without it there is one file.
+    /// When the next file is begun; without it there is one file. Files per type are not rolled.
     #[serde(default)]
     pub roll: Option<Roll>,
 }
@@ -91,6 +109,16 @@ impl Configure for Config {
                 Problem::new("path", format!("expected a file, found `{}`", self.path.display()))
                     .help("end the path in the name of a file, such as \"out/records.ndjson\""),
             );
+        }
+        match TypeNames::of(&self.path) {
+            Err(message) => problems.push(Problem::new("path", message).help(
+                "write `{type}` once, in the name of the file, such as \"out/{type}.csv\"; it is the only placeholder",
+            )),
+            Ok(Some(_)) if self.roll.is_some() => problems.push(
+                Problem::new("roll", "files per type are not rolled")
+                    .help("leave `roll` out, or leave `{type}` out of `path`"),
+            ),
+            Ok(_) => {}
         }
         match &self.roll {
             Some(Roll { every: None, size: None }) => problems.push(
@@ -118,7 +146,7 @@ impl Configure for Config {
 /// A sink that writes files.
 pub struct FileSink {
     config: Config,
-    jobs: Option<Jobs<Writer, Record>>,
+    jobs: Option<Jobs<Files, Record>>,
 }
 
 impl FileSink {
@@ -139,21 +167,57 @@ impl Sink for FileSink {
 
     async fn open(&mut self, cx: SinkCx) -> Result<Opened> {
         let config = self.config.clone();
-        let (jobs, opened) = Jobs::open(cx.blocking.clone(), move || open::open(config, cx)).await?;
+        let (jobs, opened) = Jobs::open(cx.blocking.clone(), move || Files::open(config, cx)).await?;
         self.jobs = Some(jobs);
         Ok(opened)
     }
 
     async fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {
-        self.jobs.as_mut().ok_or_else(not_open)?.write(batch, Writer::write).await
+        self.jobs.as_mut().ok_or_else(not_open)?.write(batch, Files::write).await
     }
 
     async fn prepare(&mut self, _: Epoch) -> Result<Prepared> {
-        self.jobs.as_mut().ok_or_else(not_open)?.run(Writer::prepare).await
+        self.jobs.as_mut().ok_or_else(not_open)?.run(Files::prepare).await
     }
 
-    /// Nothing is left to do: the file stands where the saved token says.
+    /// Nothing is left to do: the files stand where the saved token says.
     async fn commit(&mut self, _: Epoch, _: Option<&Token>) -> Result<()> {
         Ok(())
+    }
+}
+
+/// What an open sink writes to.
+enum Files {
+    /// One file, or one after the other.
+    Sequence(Writer),
+    /// One per type.
+    ByType(ByType),
+}
+
+impl Files {
+    fn open(config: Config, cx: SinkCx) -> Result<(Files, Opened)> {
+        if let Some(problem) = config.check().into_iter().next() {
+            return Err(Error::config(problem.message));
+        }
+        let names = Names::of(&config.path).expect("it was checked above");
+        match TypeNames::of(&config.path).expect("it was checked above") {
+            None => open::open(config, names, cx).map(|(writer, opened)| (Files::Sequence(writer), opened)),
+            Some(type_names) => ByType::open(&config, names, type_names, cx)
+                .map(|(by_type, opened)| (Files::ByType(by_type), opened)),
+        }
+    }
+
+    fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {
+        match self {
+            Files::Sequence(writer) => writer.write(batch),
+            Files::ByType(by_type) => by_type.write(batch),
+        }
+    }
+
+    fn prepare(&mut self) -> Result<Prepared> {
+        match self {
+            Files::Sequence(writer) => writer.prepare(),
+            Files::ByType(by_type) => by_type.prepare(),
+        }
     }
 }

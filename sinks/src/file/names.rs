@@ -1,9 +1,24 @@
 //! [`Names`]: what the files of a sink and their sidecars are called.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use afferent_core::Kind;
 
 /// Fewest digits of a sequence, so that names sort as their numbers do for a million files.
 const DIGITS: usize = 6;
+
+/// Stands for the type in the name of a file.
+const PLACEHOLDER: &str = "{type}";
+
+/// Stands for the type of a deletion that has none. Outside HealthKit types have a dot, and HealthKit has none of this
+/// name.
+const UNTYPED: &str = "unknown";
+
+/// Longest name of a file: what every file system in use takes.
+const MAX_NAME_BYTES: usize = 255;
 
 /// The files of one `path`.
 ///
@@ -54,9 +69,105 @@ impl Names {
     }
 }
 
+/// The files of one `path` with a placeholder: one per type, in one directory.
+#[derive(Clone, Debug)]
+pub(super) struct TypeNames {
+    before: String,
+    after: String,
+}
+
+impl TypeNames {
+    /// The names of `path`; `None` if it has no placeholder.
+    ///
+    /// # Errors
+    /// What is wrong with the placeholders of `path`: there may be one, in the name of the file.
+    pub(super) fn of(path: &Path) -> Result<Option<TypeNames>, String> {
+        let directory = path.parent().into_iter().flat_map(Path::components);
+        if directory.into_iter().any(|part| part.as_os_str().to_string_lossy().contains(PLACEHOLDER)) {
+            return Err(format!("expected `{PLACEHOLDER}` in the name of the file, found it in a directory"));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut found = None;
+        let mut from = 0;
+        while let Some(start) = name[from..].find('{').map(|start| from + start) {
+            let Some(end) = name[start..].find('}').map(|end| start + end + 1) else { break };
+            if &name[start..end] != PLACEHOLDER {
+                return Err(format!(
+                    "expected no placeholder but `{PLACEHOLDER}`, found `{}`",
+                    &name[start..end]
+                ));
+            }
+            if found.is_some() {
+                return Err(format!("expected `{PLACEHOLDER}` once, found it again"));
+            }
+            found = Some(TypeNames { before: name[..start].to_owned(), after: name[end..].to_owned() });
+            from = end;
+        }
+        Ok(found)
+    }
+
+    /// The name of the file for `kind`; `None` if it would be longer than [`MAX_NAME_BYTES`]. What is neither a
+    /// letter or digit of ASCII nor one of `.`, `_` and `-` becomes `%` and two hexadecimal digits a byte, so that two
+    /// types never share a name.
+    pub(super) fn file(&self, kind: Option<Kind>) -> Option<String> {
+        let mut name = self.before.clone();
+        for byte in kind.map_or(UNTYPED, Kind::short).bytes() {
+            if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+                name.push(char::from(byte));
+            } else {
+                write!(name, "%{byte:02X}").expect("a string takes everything");
+            }
+        }
+        name.push_str(&self.after);
+        (name.len() <= MAX_NAME_BYTES).then_some(name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Scenario: types of HealthKit, of others, none, and one whose name is as long as a type's can be. Guarantees: G2,
+    /// no two types share a file, and none leaves its directory.
+    #[test]
+    fn each_type_has_a_name_of_its_own() {
+        let names = TypeNames::of(Path::new("out/my-{type}.csv")).unwrap().unwrap();
+        let name = |kind: &str| names.file(Some(Kind::from_data(kind).unwrap()));
+        assert_eq!(name("HKQuantityTypeIdentifierHeartRate").unwrap(), "my-HeartRate.csv");
+        assert_eq!(name("HKNewerThanThis").unwrap(), "my-HKNewerThanThis.csv");
+        assert_eq!(name("com.example.mood").unwrap(), "my-com.example.mood.csv");
+        assert_eq!(name("com.example/../é%").unwrap(), "my-com.example%2F..%2F%C3%A9%25.csv");
+        assert_eq!(name(&format!("com.{}", "x".repeat(252))), None);
+        assert_eq!(names.file(None).unwrap(), "my-unknown.csv");
+        let mut all: Vec<String> = Kind::all().map(|kind| kind.short().to_lowercase()).collect();
+        all.push(UNTYPED.to_owned());
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "also where names that differ in case are one");
+    }
+
+    /// Scenario: placeholders where they may be and where not. Guarantees: none is taken for a part of a name.
+    #[test]
+    fn placeholders_are_checked() {
+        let of = |path: &str| TypeNames::of(Path::new(path));
+        assert!(of("out/vitals.csv").unwrap().is_none());
+        assert!(of("out/{odd/vi}tals{.csv").unwrap().is_none());
+        for path in ["{type}", "out/{type}.csv", "out/{{type}}/../{type}.ndjson", "vitals.{type}"] {
+            let expected = !path.contains("..");
+            assert_eq!(of(path).is_ok_and(|names| names.is_some()), expected, "{path}");
+        }
+        for (path, found) in [
+            ("out/{kind}.csv", "found `{kind}`"),
+            ("out/{Type}.csv", "found `{Type}`"),
+            ("out/{}.csv", "found `{}`"),
+            ("out/{type}{type}.csv", "found it again"),
+            ("out/{type}-{year}.csv", "found `{year}`"),
+            ("{type}/vitals.csv", "found it in a directory"),
+        ] {
+            assert!(of(path).unwrap_err().contains(found), "{path}");
+        }
+    }
 
     /// Scenario: names of rolled files and names that only look alike. Guarantees: G1, a rollback removes no
     /// file of anybody else.

@@ -1,4 +1,4 @@
-//! Opening: who may write, what lies after the token, and where to go on.
+//! Opening one file or rolled ones: who may write, what lies after the token, and where to go on.
 
 use afferent_core::{
     Error, Opened, Result, SinkCx, Timestamp,
@@ -10,7 +10,8 @@ use super::{
     Config,
     guard::Guard,
     names::Names,
-    token::{FileToken, TOKEN_VERSION},
+    tail::{Found, Tail, cut_back},
+    token::FileToken,
     writer::{Current, Writer},
 };
 
@@ -18,32 +19,23 @@ use super::{
 const FIRST_SEQUENCE: u64 = 1;
 
 /// Opens the sink as the table of the [module](super) says.
-pub(super) fn open(config: Config, cx: SinkCx) -> Result<(Writer, Opened)> {
-    let names = Names::of(&config.path)
-        .ok_or_else(|| Error::config(format!("`{}` is not the path of a file", config.path.display())))?;
+pub(super) fn open(config: Config, names: Names, cx: SinkCx) -> Result<(Writer, Opened)> {
     let disk = &*cx.disk;
     let directory = directory_of(names.path());
     disk.create_dir_all(directory).map_err(|error| io_error("create the directory", directory, error))?;
     let (guard, another) = Guard::take(disk, &names, cx.fence.clone())?;
 
     let path = names.path().to_string_lossy().into_owned();
-    let token = match &cx.token {
-        Some(token) => Some(token.read::<FileToken>(TOKEN_VERSION)?).filter(|token| token.path == path),
-        None => None,
-    };
+    let token = FileToken::read(cx.token.as_ref(), &path)?;
     if let Some(token) = &token
         && token.format != config.format
     {
-        return Err(Error::config(format!(
-            "{path} was begun in another format; give the sink another path, or its old format"
-        )));
+        return Err(other_format(&path));
     }
     let rolled = config.roll.is_some();
     let resumed = match &token {
         Some(_) if another => {
-            cx.events.alarm(format!(
-                "{path}: another pipeline has written here since the last checkpoint; nothing is cut back, records go on at the end; give each pipeline a path of its own"
-            ));
+            cx.events.alarm(other_writer(&path));
             None
         }
         Some(token) => roll_back(&cx, &names, token)?.filter(|_| rolled == (token.sequence > 0)),
@@ -62,9 +54,9 @@ pub(super) fn open(config: Config, cx: SinkCx) -> Result<(Writer, Opened)> {
     let template = FileToken {
         path,
         format: config.format,
-        file: current.id,
+        file: current.tail.id,
         sequence: current.sequence,
-        length: current.length,
+        length: current.tail.length,
         begun: current.begun,
     };
     let writer = Writer {
@@ -83,6 +75,20 @@ pub(super) fn open(config: Config, cx: SinkCx) -> Result<(Writer, Opened)> {
     Ok((writer, opened))
 }
 
+/// The files are in another format than is asked for now.
+pub(super) fn other_format(path: &str) -> Error {
+    Error::config(format!(
+        "{path} was begun in another format; give the sink another path, or its old format"
+    ))
+}
+
+/// What lies after the token may be another pipeline's.
+pub(super) fn other_writer(path: &str) -> String {
+    format!(
+        "{path}: another pipeline has written here since the last checkpoint; nothing is cut back, records go on at the end; give each pipeline a path of its own"
+    )
+}
+
 /// Cuts the token's file back and removes later ones. `None`, with an alarm, when it is gone.
 fn roll_back(cx: &SinkCx, names: &Names, token: &FileToken) -> Result<Option<Current>> {
     let disk = &*cx.disk;
@@ -90,31 +96,17 @@ fn roll_back(cx: &SinkCx, names: &Names, token: &FileToken) -> Result<Option<Cur
         remove_after(disk, names, token.sequence)?;
     }
     let path = names.file(token.sequence);
-    let found = disk.info(&path).map_err(|error| io_error("look at", &path, error))?;
-    let Some(found) = found.filter(|found| found.id == token.file) else {
-        let what = match (found, token.sequence) {
-            (None, _) => "it is gone; a new one is begun",
-            (Some(_), 0) => "another file stands in its place; records go on at its end",
-            (Some(_), _) => "another file stands in its place; the next one is begun",
-        };
-        cx.events.alarm(format!("{}: the last checkpoint ends in this file, but {what}", path.display()));
-        return Ok(None);
+    let what = match (cut_back(disk, &path, token.file, token.length)?, token.sequence) {
+        (Found::Kept, _) => {
+            let file = disk.open(&path, OpenMode::Write).map_err(|error| io_error("open", &path, error))?;
+            return Ok(Some(Current::of(Tail::of(file, path)?, token.sequence, token.begun)));
+        }
+        (Found::Gone, _) => "it is gone; a new one is begun",
+        (Found::Another, 0) => "another file stands in its place; records go on at its end",
+        (Found::Another, _) => "another file stands in its place; the next one is begun",
     };
-    if found.len < token.length {
-        return Err(Error::state(format!(
-            "{} has {} bytes, but the last checkpoint counts {}: something else has cut it; put it back, or move it away and a new one is begun",
-            path.display(),
-            found.len,
-            token.length
-        )));
-    }
-    let file = disk.open(&path, OpenMode::Write).map_err(|error| io_error("open", &path, error))?;
-    if found.len > token.length {
-        file.set_len(token.length)
-            .and_then(|()| file.sync())
-            .map_err(|error| io_error("cut back", &path, error))?;
-    }
-    Current::of(file, path, token.sequence, token.begun).map(Some)
+    cx.events.alarm(format!("{}: the last checkpoint ends in this file, but {what}", path.display()));
+    Ok(None)
 }
 
 /// Removes the files after `sequence`, the last one first: a crash on the way leaves no gap.
@@ -142,7 +134,7 @@ fn begin(disk: &dyn Disk, names: &Names, fewest: Option<u64>, now: Timestamp) ->
     };
     let path = names.file(sequence);
     let file = disk.open(&path, OpenMode::Create).map_err(|error| io_error("open", &path, error))?;
-    Current::of(file, path, sequence, now)
+    Ok(Current::of(Tail::of(file, path)?, sequence, now))
 }
 
 fn sequences(disk: &dyn Disk, names: &Names) -> Result<Vec<u64>> {
