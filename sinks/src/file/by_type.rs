@@ -11,20 +11,25 @@
 //! | in the journal only | the journal's length: 0, or what stood there before |
 //! | in neither | nothing: it is somebody else's, or empty |
 //!
-//! A file that is cut to nothing is left where it is: the replay is about to write it again. Records of the journal
-//! that the token does not confirm are dropped once the files are cut back, so they can't be taken for new ones later.
+//! A file that is cut to nothing is left where it is: the replay is about to write it again. Entries of the journal
+//! that the token does not confirm are dropped once their files are cut back: what somebody writes to these later is
+//! never cut.
 //!
-//! **Bounds.** [`MAX_FILES`] files, so a token of some 100 KiB at the longest; [`MAX_OPEN_FILES`] of them open; one
+//! **Bounds.** [`MAX_FILES`] files, so tokens of some 100 KiB at most; [`MAX_OPEN_FILES`] of them open; one
 //! buffer for all. A batch is sorted by type, which keeps the order within each, and each file gets its part in one
 //! write.
 //!
 //! **Closing a file** syncs it first. A sync through a handle that was opened later would write the same pages, but
 //! would not learn of an error that the system met between the two handles.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     mem,
     path::{Path, PathBuf},
+    slice,
     sync::Arc,
 };
 
@@ -79,8 +84,6 @@ pub(super) struct ByType {
     /// Counts uses of files, to tell which was used least recently.
     uses: u64,
     rejects: Rejects,
-    /// Names may have been created that are not yet durable.
-    created: bool,
 }
 
 struct TypeFile {
@@ -101,13 +104,13 @@ impl ByType {
         let disk = &*cx.disk;
         let directory = directory_of(names.path());
         disk.create_dir_all(directory).map_err(|error| io_error("create the directory", directory, error))?;
-        let (guard, another) = Guard::take(disk, &names, cx.fence.clone())?;
         let path = names.path().to_string_lossy().into_owned();
         let mut token = TypesToken::read(cx.token.as_ref(), &path)?;
+        let guard = Guard::take(disk, &names, cx.fence.clone(), token.is_some())?;
         if token.as_ref().is_some_and(|token| token.format != config.format) {
             return Err(other_format(&path));
         }
-        if token.is_some() && another {
+        if guard.behind() {
             cx.events.alarm(other_writer(&path));
             token = None;
         }
@@ -136,7 +139,6 @@ impl ByType {
             open: 0,
             uses: 0,
             rejects: Vec::new(),
-            created: false,
             events: cx.events,
             disk: cx.disk,
         };
@@ -145,7 +147,7 @@ impl ByType {
 
     /// Encodes the batch and writes it, type by type.
     pub(super) fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {
-        self.guard.check(&*self.disk)?;
+        self.guard.check_to_write(&*self.disk)?;
         // Stable, so the order within a type is kept.
         batch.sort_by_key(|record| record.kind);
         self.begin(batch)?;
@@ -167,12 +169,6 @@ impl ByType {
         for tail in self.files.iter_mut().filter_map(|file| file.tail.as_mut()) {
             tail.sync()?;
         }
-        if mem::take(&mut self.created) {
-            let directory = directory_of(self.names.path());
-            self.disk
-                .sync_dir(directory)
-                .map_err(|error| io_error("sync the directory", directory, error))?;
-        }
         let token = TypesToken {
             path: self.path.clone(),
             format: self.format,
@@ -182,7 +178,7 @@ impl ByType {
         Ok(Prepared { token: Some(token.save()?), superseded: 0, rejects: mem::take(&mut self.rejects) })
     }
 
-    /// Begins the files of types that came for the first time, with one record in the journal for all of them.
+    /// Begins the files of types that came for the first time, with one write of the journal for all of them.
     fn begin(&mut self, batch: &[Record]) -> Result<()> {
         let mut fresh = Vec::new();
         for records in batch.chunk_by(|one, next| one.kind == next.kind) {
@@ -192,7 +188,7 @@ impl ByType {
                 self.of_kind.insert(kind, file);
             }
         }
-        if fresh.is_empty() { Ok(()) } else { self.record(&fresh) }
+        if fresh.is_empty() { Ok(()) } else { self.journal.add(&*self.disk, &fresh) }
     }
 
     /// The file of a type, which is created if it is not there; a new one is added to `fresh`.
@@ -226,13 +222,6 @@ impl ByType {
         let created = || self.disk.open(&path, OpenMode::Create)?.info();
         let info = created().map_err(|error| io_error("open", &path, error))?;
         Ok(Mark { name, file: info.id, length: info.len })
-    }
-
-    /// Records files that are about to be written for the first time.
-    fn record(&mut self, fresh: &[Mark]) -> Result<()> {
-        // Also when they stood there: a process that died may have created them and not synced their names.
-        self.created = true;
-        self.journal.add(&*self.disk, fresh)
     }
 
     /// Encodes records of one type and writes them to their file.
@@ -271,7 +260,7 @@ impl ByType {
             let name = mark.name.clone();
             self.events.alarm(taken_away(&path, 1, found));
             let mark = self.create(name)?;
-            self.record(std::slice::from_ref(&mark))?;
+            self.journal.add(&*self.disk, slice::from_ref(&mark))?;
             self.files[index].mark = mark;
         }
         let file = self.disk.open(&path, OpenMode::Write).map_err(|error| io_error("open", &path, error))?;

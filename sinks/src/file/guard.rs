@@ -24,6 +24,7 @@ const MAX_FENCES: usize = 64;
 pub(super) struct Guard {
     fence: Fence,
     path: PathBuf,
+    behind: bool,
     #[expect(dead_code, reason = "held, and released when it is dropped")]
     lock: Box<dyn DiskLock>,
 }
@@ -49,13 +50,22 @@ impl Claim {
     }
 }
 
+/// What the fence records of a sink.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    claim: Claim,
+    /// Another has written here since its last checkpoint.
+    #[serde(default)]
+    behind: bool,
+}
+
 impl Guard {
-    /// Takes the lock and raises the fence; also says whether it was another pipeline, sink or checkpoint store that
-    /// opened these files last: what lies after this one's token may then be the other's.
+    /// Takes the lock and raises the fence. `resumes` says whether the sink has a token of this place.
     ///
     /// # Errors
     /// `Transient` while another holds the lock: it ends when that one does. `Fenced` for an older generation.
-    pub(super) fn take(disk: &dyn Disk, names: &Names, fence: Fence) -> Result<(Guard, bool)> {
+    pub(super) fn take(disk: &dyn Disk, names: &Names, fence: Fence, resumes: bool) -> Result<Guard> {
         let sidecar = names.sidecar("lock");
         let lock =
             disk.lock(&sidecar).map_err(|error| io_error("lock", &sidecar, error))?.ok_or_else(|| {
@@ -64,11 +74,25 @@ impl Guard {
                     names.path().display()
                 ))
             })?;
-        let guard = Guard { fence, path: names.sidecar("fence"), lock };
-        let another =
-            sidecar::read::<Vec<Claim>>(disk, &guard.path)?.last().is_some_and(|entry| !guard.owns(entry));
+        let mut guard = Guard { fence, path: names.sidecar("fence"), behind: false, lock };
+        let entries: Vec<Entry> = sidecar::read(disk, &guard.path)?;
+        let another = entries.last().is_some_and(|entry| !guard.owns(entry));
+        guard.behind = resumes && (another || entries.iter().any(|entry| guard.owns(entry) && entry.behind));
         guard.check(disk)?;
-        Ok((guard, another))
+        Ok(guard)
+    }
+
+    /// Whether another pipeline, sink or checkpoint store has written here since the token was saved: what lies after
+    /// the token may then be the other's.
+    pub(super) fn behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Like [`check`](Guard::check), before records are written. A checkpoint of where the sink opened has been saved
+    /// by then, so what others wrote lies before it.
+    pub(super) fn check_to_write(&mut self, disk: &dyn Disk) -> Result<()> {
+        self.behind = false;
+        self.check(disk)
     }
 
     /// Whether this generation may still act; to be called inside each effect.
@@ -76,31 +100,29 @@ impl Guard {
     /// # Errors
     /// `Fenced` when a newer generation has come; nothing may be written then.
     pub(super) fn check(&self, disk: &dyn Disk) -> Result<()> {
-        let mut entries: Vec<Claim> = sidecar::read(disk, &self.path)?;
+        let mut entries: Vec<Entry> = sidecar::read(disk, &self.path)?;
         let mine = entries.iter().position(|entry| self.owns(entry));
-        let seen = mine.map(|index| entries[index].generation);
-        if seen > Some(self.fence.generation) {
+        if mine.is_some_and(|index| entries[index].claim.generation > self.fence.generation) {
             return Err(Error::fenced(format!(
                 "a newer run of pipeline `{}` writes to this file",
                 self.fence.pipeline
             )));
         }
-        if seen == Some(self.fence.generation) && mine.is_some_and(|index| index + 1 == entries.len()) {
+        let entry = Entry { claim: Claim::of(&self.fence, self.fence.generation), behind: self.behind };
+        if entries.last() == Some(&entry) {
             return Ok(());
         }
         if let Some(index) = mine {
             entries.remove(index);
         }
-        entries.push(Claim::of(&self.fence, self.fence.generation));
+        entries.push(entry);
         let surplus = entries.len().saturating_sub(MAX_FENCES);
         entries.drain(..surplus);
         sidecar::replace(disk, &self.path, &entries)
     }
 
     /// Whether this sink wrote `entry`, now or in an earlier run.
-    fn owns(&self, entry: &Claim) -> bool {
-        entry.store == self.fence.store.to_string()
-            && entry.pipeline == self.fence.pipeline
-            && entry.sink == self.fence.sink
+    fn owns(&self, entry: &Entry) -> bool {
+        Claim::of(&self.fence, entry.claim.generation) == entry.claim
     }
 }

@@ -46,7 +46,8 @@ impl Journal {
         if self.form.files.len() < before { sidecar::replace(disk, &self.path, &self.form) } else { Ok(()) }
     }
 
-    /// Adds files, in the place of those of the same name.
+    /// Adds files of the journal's directory, in the place of those of the same name. Their own names are durable
+    /// too when it returns: they are in the same directory.
     pub(super) fn add(&mut self, disk: &dyn Disk, fresh: &[Mark]) -> Result<()> {
         self.form.files.retain(|old| fresh.iter().all(|fresh| fresh.name != old.name));
         self.form.files.extend_from_slice(fresh);

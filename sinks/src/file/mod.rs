@@ -13,6 +13,7 @@
 //! | no file, or another one in its place | alarms and appends to what stands there; [`Opened::Elsewhere`] |
 //! | the token's file, of another mode (now rolled, or no longer) | cuts it back, begins there; [`Opened::Elsewhere`] |
 //! | the token's file, in another format | fails with `Config` |
+//! | that another pipeline wrote here since | alarms, cuts nothing and appends; [`Opened::Elsewhere`] |
 //!
 //! `open` creates the file, empty, and nothing is written before the first batch: a CSV header too comes with the
 //! first record after it. A last line without an end is ended first.

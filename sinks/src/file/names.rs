@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(name("HKQuantityTypeIdentifierHeartRate").unwrap(), "my-HeartRate.csv");
         assert_eq!(name("HKNewerThanThis").unwrap(), "my-HKNewerThanThis.csv");
         assert_eq!(name("com.example.mood").unwrap(), "my-com.example.mood.csv");
-        assert_eq!(name("com.example/../é%").unwrap(), "my-com.example%2F..%2F%C3%A9%25.csv");
+        assert_eq!(name("com.example/x:é%").unwrap(), "my-com.example%2Fx%3A%C3%A9%25.csv");
         assert_eq!(name(&format!("com.{}", "x".repeat(252))), None);
         assert_eq!(names.file(None).unwrap(), "my-unknown.csv");
         let mut all: Vec<String> = Kind::all().map(|kind| kind.short().to_lowercase()).collect();

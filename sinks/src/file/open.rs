@@ -23,10 +23,9 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx) -> Result<(Writer, 
     let disk = &*cx.disk;
     let directory = directory_of(names.path());
     disk.create_dir_all(directory).map_err(|error| io_error("create the directory", directory, error))?;
-    let (guard, another) = Guard::take(disk, &names, cx.fence.clone())?;
-
     let path = names.path().to_string_lossy().into_owned();
     let token = FileToken::read(cx.token.as_ref(), &path)?;
+    let guard = Guard::take(disk, &names, cx.fence.clone(), token.is_some())?;
     if let Some(token) = &token
         && token.format != config.format
     {
@@ -34,7 +33,7 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx) -> Result<(Writer, 
     }
     let rolled = config.roll.is_some();
     let resumed = match &token {
-        Some(_) if another => {
+        Some(_) if guard.behind() => {
             cx.events.alarm(other_writer(&path));
             None
         }

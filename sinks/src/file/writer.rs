@@ -53,7 +53,7 @@ impl Current {
 impl Writer {
     /// Encodes the batch and writes it.
     pub(super) fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {
-        self.guard.check(&*self.disk)?;
+        self.guard.check_to_write(&*self.disk)?;
         self.roll_when_due()?;
         let limit = self.roll.as_ref().and_then(|roll| roll.size).map(|size| size.0);
         for record in batch.drain(..) {
