@@ -2,7 +2,7 @@
 //!
 //! | module | what it writes | after a crash |
 //! |---|---|---|
-//! | [`mod@file`] | NDJSON or CSV, in one file or in rolled ones | exactly once, by its token |
+//! | [`mod@file`] | NDJSON or CSV, in one file, in rolled ones or in one per type | exactly once, by its token |
 //! | [`sqlite`] | rows of a SQLite database (feature `sqlite`) | exactly once, by identity |
 //! | [`stdout`] | a table for people, or NDJSON | at least once |
 //! | [`blackhole`] | nothing; it counts | – |

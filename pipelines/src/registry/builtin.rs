@@ -53,9 +53,11 @@ pub(super) fn registry() -> Registry {
     registry
         .transform("throttle", "keeps one record in a span of time", |config| build(Throttle::new(config)));
 
-    registry.sink("file", "NDJSON or CSV, in one file or in rolled ones", |config: file::Config| {
-        Ok(file::FileSink::new(config))
-    });
+    registry.sink(
+        "file",
+        "NDJSON or CSV, in one file, in rolled ones or in one per type",
+        |config: file::Config| Ok(file::FileSink::new(config)),
+    );
     #[cfg(feature = "sqlite")]
     registry.sink("sqlite", "rows of a SQLite database, one for each sample", |config| {
         Ok(afferent_sinks::sqlite::Sqlite::new(config))
