@@ -34,8 +34,8 @@ pub(crate) struct Ended<'a> {
     /// How many of its records are in the dead letters, since epoch 0, and some of them.
     pub(crate) dead: u64,
     pub(crate) examples: &'a [DeadLetter],
-    /// Where the dead letters are.
-    pub(crate) database: &'a Path,
+    /// Where the dead letters stay, if they do.
+    pub(crate) database: Option<&'a Path>,
 }
 
 /// An account for programs.
@@ -68,12 +68,17 @@ impl Ended<'_> {
         let mut text = format!("\n{} {how} after {}\n\n", self.title, duration(self.time));
         text += &grid(self.outcome.ledger.accounts.iter().map(|(sink, account)| (sink.as_str(), account)));
         if self.dead > 0 {
-            text += &format!(
-                "\n{} in the dead letters of `{}` in {}\n",
-                counted(self.dead, "record"),
-                self.pipeline,
-                self.database.display()
-            );
+            let records = counted(self.dead, "record");
+            text += &match self.database {
+                Some(database) => {
+                    format!(
+                        "\n{records} in the dead letters of `{}` in {}\n",
+                        self.pipeline,
+                        database.display()
+                    )
+                }
+                None => format!("\n{records} could not be read and would be dead letters\n"),
+            };
             for letter in self.examples {
                 let place = if letter.location.is_empty() {
                     String::new()

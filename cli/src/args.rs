@@ -70,7 +70,7 @@ Examples:
   afferent validate pipelines/examples/quickstart.toml
   afferent validate *.toml -o json")]
     Validate(ValidateArgs),
-    /// Read an Apple Health export into a database or a file
+    /// Read an Apple Health export into a database or files
     ///
     /// It goes on where it stopped if it was interrupted. A second import of the
     /// same export into the same database changes nothing.
@@ -79,7 +79,7 @@ Examples:
         after_help = "\
 Examples:
   afferent import export.zip --to sqlite:health.db
-  afferent import export.zip --to ndjson:heart.ndjson --types HeartRate"
+  afferent import export.zip --dry-run"
     )]
     Import(ImportArgs),
     /// Explain an error code
@@ -115,12 +115,15 @@ pub(crate) struct ValidateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// export.zip as the Health app makes it, or the export.xml in it
+    /// export.zip as the Health app makes it, the folder it was unpacked to, or the export.xml in it
     #[arg(value_name = "EXPORT")]
     pub(crate) export: PathBuf,
-    /// Where to: sqlite:FILE, ndjson:FILE or csv:FILE
-    #[arg(long, value_name = "DESTINATION")]
-    pub(crate) to: Destination,
+    /// Where to: sqlite:FILE, ndjson:FILE, or csv:DIR for a file per type
+    #[arg(long, value_name = "DESTINATION", required_unless_present = "dry_run")]
+    pub(crate) to: Option<Destination>,
+    /// Only count what is there
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Only these types, such as HeartRate,StepCount
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub(crate) types: Vec<String>,

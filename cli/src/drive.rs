@@ -34,6 +34,8 @@ pub(crate) struct Job {
     pub(crate) spec: PipelineSpec,
     /// How people know it.
     pub(crate) title: String,
+    /// Shows what there is to say before its accounts, when it has ended without an error.
+    pub(crate) summary: Option<Box<dyn Fn(&Ui)>>,
 }
 
 /// What pipelines left.
@@ -47,7 +49,7 @@ pub(crate) struct Driven {
 type Ending = (Name, Result<Outcome>, Duration);
 
 /// Runs `jobs` until all have ended, a signal comes, or `timeout` has passed; then shows their accounts. `state`
-/// is the runtime's directory.
+/// is the runtime's directory, if it stays.
 ///
 /// The first signal delivers what was read and saves a checkpoint, the second stops at once. Neither loses
 /// anything.
@@ -56,7 +58,7 @@ type Ending = (Name, Result<Outcome>, Duration);
 /// What keeps any of them from starting. What one of them fails at is shown, and the others go on.
 pub(crate) async fn drive(
     runtime: &Runtime,
-    state: &Path,
+    state: Option<&Path>,
     jobs: Vec<Job>,
     timeout: Option<Duration>,
     ui: &Ui,
@@ -65,16 +67,23 @@ pub(crate) async fn drive(
     for Job { spec, .. } in &jobs {
         dead_before.insert(spec.name.clone(), runtime.store().count_dead_letters(&spec.name).await?);
     }
-    let titles: BTreeMap<Name, String> =
-        jobs.iter().map(|job| (job.spec.name.clone(), job.title.clone())).collect();
+    let (mut titles, mut summaries, mut specs) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    for Job { spec, title, summary } in jobs {
+        titles.insert(spec.name.clone(), title);
+        summaries.extend(summary.map(|summary| (spec.name.clone(), summary)));
+        specs.push(spec);
+    }
     let (endings, interruption) =
-        watch(runtime, jobs, Narrator::new(ui, titles.clone()), timeout, ui).await?;
+        watch(runtime, specs, Narrator::new(ui, titles.clone()), timeout, ui).await?;
 
     let mut driven = Driven { exit: Exit::Ok, outcomes: BTreeMap::new() };
     for (name, result, time) in endings {
         let title = &titles[&name];
         match result {
             Ok(outcome) => {
+                if let Some(summary) = summaries.get(&name) {
+                    summary(ui);
+                }
                 let before = dead_before.get(&name).copied().unwrap_or_default();
                 let dead = account(runtime, state, (&name, title), &outcome, time, ui).await?;
                 if dead > before && matches!(outcome.end, End::Finished | End::Idle) {
@@ -101,9 +110,9 @@ struct Running {
 }
 
 impl Running {
-    async fn start(runtime: &Runtime, jobs: Vec<Job>) -> Result<Running> {
+    async fn start(runtime: &Runtime, specs: Vec<PipelineSpec>) -> Result<Running> {
         let mut running = Running { handles: Vec::new(), endings: JoinSet::new(), drains: JoinSet::new() };
-        for Job { spec, .. } in jobs {
+        for spec in specs {
             let handle = runtime.run(spec).await?;
             running.handles.push(handle.clone());
             running.endings.spawn(async move { (handle.name().clone(), handle.wait().await) });
@@ -132,10 +141,10 @@ impl Running {
     }
 }
 
-/// Runs `jobs` and tells what they do. The second value says what ended them, if they did not end themselves.
+/// Runs `specs` and tells what they do. The second value says what ended them, if they did not end themselves.
 async fn watch(
     runtime: &Runtime,
-    jobs: Vec<Job>,
+    specs: Vec<PipelineSpec>,
     mut narrator: Narrator<'_>,
     timeout: Option<Duration>,
     ui: &Ui,
@@ -143,7 +152,7 @@ async fn watch(
     let mut signals =
         Signals::new().map_err(|error| Error::bug("can't listen for signals").with_source(error))?;
     let (began, mut events) = (instant(), EventStream::from(runtime.events()));
-    let mut running = Running::start(runtime, jobs).await?;
+    let mut running = Running::start(runtime, specs).await?;
     let mut endings = Vec::new();
     let mut interruption = Exit::Ok;
     let mut timed_out = pin!(sleep(timeout.unwrap_or_default()));
@@ -193,7 +202,7 @@ async fn watch(
 /// Shows the accounts of a pipeline that has ended, and gives the number of its dead letters.
 async fn account(
     runtime: &Runtime,
-    state: &Path,
+    state: Option<&Path>,
     (name, title): (&Name, &str),
     outcome: &Outcome,
     time: Duration,
@@ -201,9 +210,16 @@ async fn account(
 ) -> Result<u64> {
     let dead = runtime.store().count_dead_letters(name).await?;
     let examples = runtime.store().dead_letters(name, EXAMPLES).await?;
-    let database = state.join(DATABASE);
-    let ended =
-        Ended { pipeline: name, title, outcome, time, dead, examples: &examples, database: &database };
+    let database = state.map(|state| state.join(DATABASE));
+    let ended = Ended {
+        pipeline: name,
+        title,
+        outcome,
+        time,
+        dead,
+        examples: &examples,
+        database: database.as_deref(),
+    };
     if ui.is_json() {
         ended.json(ui);
     } else {

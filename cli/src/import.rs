@@ -1,4 +1,4 @@
-//! `afferent import`: an Apple Health export into a database or a file.
+//! `afferent import`: an Apple Health export into a database or files.
 //!
 //! It is a pipeline like any other, named after what it does, so that an import that was interrupted goes on where
 //! it stopped.
@@ -6,8 +6,10 @@
 //! - **Into a database** it ends by forgetting its checkpoint: the next import reads everything again. The
 //!   database absorbs what it has by identity, so the same export changes nothing, a deleted database is filled
 //!   again, and next month's export adds what is new.
-//! - **Into a file** identity can't help: a file shows what it is given. There the checkpoint is kept as long as
-//!   the file is, so the same export adds nothing; another export at the same path is read whole, as anywhere.
+//! - **Into files** identity can't help: a file shows what it is given. There the checkpoint is kept as long as
+//!   the file or directory is, so the same export adds nothing; another export at the same path is read whole, as
+//!   anywhere.
+//! - **Only counting** leaves nothing: its state is in a directory that is removed at the end.
 
 use std::{
     collections::BTreeMap,
@@ -16,18 +18,20 @@ use std::{
 };
 
 use afferent::{
-    Builder, PipelineSpec,
-    afferent_core::{CheckpointStore, Error, Result, Timestamp, config::Configure, engine::End},
+    Builder,
+    afferent_core::{CheckpointStore, Error, ErrorKind, Result, Timestamp, config::Configure, engine::End},
     definition::StageInfo,
     formats::Format,
     registry::StageKind,
     runtime::{Runtime, RuntimeOptions},
     sinks::{
+        blackhole::{self, Blackhole},
         file::{self, FileSink},
         sqlite::{self, Sqlite},
     },
-    sources::export::{self, Export},
+    sources::export::{self, Export, Report, Skipped},
 };
+use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
@@ -37,17 +41,20 @@ use crate::{
     drive::{Job, PATIENCE, drive, not_started},
     exit::Exit,
     numbers::count,
+    render::Channel,
     ui::Ui,
 };
 
-/// Types that are listed at the end; an export has up to a hundred, most of them with few records.
-const LISTED_TYPES: usize = 15;
+/// The name of a file of `csv:DIR`.
+const CSV_FILE: &str = "{type}.csv";
 
 /// Where an import goes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Destination {
     Sqlite(PathBuf),
-    File(Format, PathBuf),
+    Ndjson(PathBuf),
+    /// A directory, with a file for each type.
+    Csv(PathBuf),
 }
 
 impl FromStr for Destination {
@@ -56,9 +63,9 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Destination, String> {
         match text.split_once(':').filter(|(_, path)| !path.is_empty()) {
             Some(("sqlite", path)) => Ok(Destination::Sqlite(path.into())),
-            Some(("ndjson", path)) => Ok(Destination::File(Format::Json, path.into())),
-            Some(("csv", path)) => Ok(Destination::File(Format::Csv, path.into())),
-            _ => Err("expected sqlite:FILE, ndjson:FILE or csv:FILE, such as sqlite:health.db".to_owned()),
+            Some(("ndjson", path)) => Ok(Destination::Ndjson(path.into())),
+            Some(("csv", path)) => Ok(Destination::Csv(path.into())),
+            _ => Err("expected sqlite:FILE, ndjson:FILE or csv:DIR, such as sqlite:health.db".to_owned()),
         }
     }
 }
@@ -82,66 +89,102 @@ pub(crate) async fn import(args: &ImportArgs, global: &Global, ui: &Ui) -> Exit 
     if !problems.is_empty() {
         return Exit::Usage;
     }
-    let results = Results::default();
-    let built = name(args).and_then(|name| Ok((pipeline(name, config, &args.to, results.clone())?, args)));
-    let ended = match built {
-        Ok((spec, args)) => go(args, global, spec, &results, ui).await,
-        Err(error) => Err(error),
+    let import = match name(args) {
+        Ok(name) => Import { name, config, results: Results::default(), skipped: Report::default() },
+        Err(error) => return not_started(&error, ui),
+    };
+    let ended = match &args.to {
+        Some(to) if !args.dry_run => import.deliver(to, global, ui).await,
+        _ => import.count(ui).await,
     };
     ended.unwrap_or_else(|error| not_started(&error, ui))
 }
 
-async fn go(
-    args: &ImportArgs,
-    global: &Global,
-    spec: PipelineSpec,
-    results: &Results,
-    ui: &Ui,
-) -> Result<Exit> {
-    let runtime = Runtime::open(&global.data, RuntimeOptions::default()).await?;
-    let name = spec.name.clone();
-    let (Destination::Sqlite(path) | Destination::File(_, path)) = &args.to;
-    if !path.exists() {
-        runtime.forget(&name).await?;
-    }
-    let driven =
-        drive(&runtime, &global.data, vec![Job { spec, title: "import".to_owned() }], None, ui).await?;
-    let finished = driven.outcomes.get(&name).is_some_and(|outcome| outcome.end == End::Finished);
-    // Its dead letters go with it, so it is kept while there are any: people were just told where they are.
-    let dead = runtime.store().count_dead_letters(&name).await? > 0;
-    if finished && !dead && matches!(args.to, Destination::Sqlite(_)) {
-        runtime.forget(&name).await?;
-    }
-    runtime.shutdown(PATIENCE).await?;
-    if !ui.is_json() && driven.outcomes.contains_key(&name) {
-        ui.say(types(&results.get()));
-        if finished {
-            ui.say(account::next([&args.to.stage()], []));
-        } else {
-            ui.say("\nNot all was read; the same command goes on where this one stopped.");
-        }
-    }
-    Ok(driven.exit)
-}
-
-fn pipeline(
+struct Import {
     name: String,
     config: export::Config,
-    to: &Destination,
     results: Results,
-) -> Result<PipelineSpec> {
-    let builder = Builder::new(name)
-        .source("export", move || Ok(Export::new(config.clone())))
-        .transform("count", move || Ok(Census::new(results.clone())));
-    match to.clone() {
-        Destination::Sqlite(path) => {
-            builder.sink("sqlite", move || Ok(Sqlite::new(sqlite::Config { path: path.clone() }))).build()
+    skipped: Report,
+}
+
+impl Import {
+    /// Delivers the export to `to`.
+    async fn deliver(&self, to: &Destination, global: &Global, ui: &Ui) -> Result<Exit> {
+        let runtime = Runtime::open(&global.data, RuntimeOptions::default()).await?;
+        let reading = self.reading();
+        let spec = match to.clone() {
+            Destination::Sqlite(path) => {
+                reading.sink("sqlite", move || Ok(Sqlite::new(sqlite::Config { path: path.clone() })))
+            }
+            Destination::Ndjson(path) => reading.sink("file", file(Format::Json, path)),
+            Destination::Csv(path) => reading.sink("file", file(Format::Csv, path.join(CSV_FILE))),
+        };
+        let summary = self.summary(Channel::Talk);
+        let job = Job { spec: spec.build()?, title: "import".to_owned(), summary: Some(summary) };
+        let name = job.spec.name.clone();
+        if !to.path().exists() {
+            runtime.forget(&name).await?;
         }
-        Destination::File(format, path) => {
-            let config = file::Config { path, format, roll: None };
-            builder.sink("file", move || Ok(FileSink::new(config.clone()))).build()
+        let driven = drive(&runtime, Some(&global.data), vec![job], None, ui).await?;
+        let finished = driven.outcomes.get(&name).is_some_and(|outcome| outcome.end == End::Finished);
+        // Its dead letters go with it, so it is kept while there are any: people were just told where they are.
+        let dead = runtime.store().count_dead_letters(&name).await? > 0;
+        if finished && !dead && matches!(to, Destination::Sqlite(_)) {
+            runtime.forget(&name).await?;
         }
+        runtime.shutdown(PATIENCE).await?;
+        if !ui.is_json() && driven.outcomes.contains_key(&name) {
+            if finished {
+                ui.say(account::next([&to.stage()], []));
+            } else {
+                ui.say("\nNot all was read; the same command goes on where this one stopped.");
+            }
+        }
+        Ok(driven.exit)
     }
+
+    /// Only counts.
+    async fn count(&self, ui: &Ui) -> Result<Exit> {
+        let state = tempfile::tempdir().map_err(|error| {
+            Error::new(ErrorKind::CantCreate, "can't create a temporary directory").with_source(error)
+        })?;
+        let runtime = Runtime::open(state.path(), RuntimeOptions::default()).await?;
+        let spec = self.reading().sink("nowhere", || Ok(Blackhole::new(blackhole::Config {}))).build()?;
+        let job = Job { spec, title: "dry run".to_owned(), summary: Some(self.summary(Channel::Data)) };
+        let driven = drive(&runtime, None, vec![job], None, ui).await?;
+        runtime.shutdown(PATIENCE).await?;
+        Ok(driven.exit)
+    }
+
+    /// What reads the export and counts it.
+    fn reading(&self) -> Builder {
+        let (config, results, skipped) = (self.config.clone(), self.results.clone(), self.skipped.clone());
+        Builder::new(self.name.clone())
+            .source("export", move || Ok(Export::new(config.clone()).with_report(skipped.clone())))
+            .transform("count", move || Ok(Census::new(results.clone())))
+    }
+
+    /// Shows what was counted; `channel` is where people find it.
+    fn summary(&self, channel: Channel) -> Box<dyn Fn(&Ui)> {
+        let (results, skipped) = (self.results.clone(), self.skipped.clone());
+        Box::new(move |ui| {
+            let (counted, skipped) = (results.get(), skipped.get());
+            if ui.is_json() {
+                return for_programs(&counted, &skipped, ui);
+            }
+            let text = for_people(&counted, &skipped);
+            match channel {
+                Channel::Data => ui.data(text),
+                Channel::Talk => ui.say(text),
+            }
+        })
+    }
+}
+
+/// Makes file sinks.
+fn file(format: Format, path: PathBuf) -> impl Fn() -> Result<FileSink> + Send + Sync + 'static {
+    let config = file::Config { path, format, roll: None };
+    move || Ok(FileSink::new(config.clone()))
 }
 
 /// The same name for the same import: what is read, where from and where to.
@@ -149,53 +192,75 @@ fn name(args: &ImportArgs) -> Result<String> {
     let place = |path: &Path| {
         absolute(path).map_err(|error| Error::config(format!("{} is no path: {error}", path.display())))
     };
-    let (form, to) = match &args.to {
-        Destination::Sqlite(path) => ("sqlite", path),
-        Destination::File(Format::Json, path) => ("ndjson", path),
-        Destination::File(_, path) => ("csv", path),
+    let to = match &args.to {
+        Some(Destination::Sqlite(path)) => ("sqlite", place(path)?),
+        Some(Destination::Ndjson(path)) => ("ndjson", place(path)?),
+        Some(Destination::Csv(path)) => ("csv", place(path)?),
+        None => ("", PathBuf::new()),
     };
     let what = format!(
         "{:?}",
-        (place(&args.export)?, form, place(to)?, &args.types, &args.since, &args.until, &args.subject)
+        (place(&args.export)?, to.0, to.1, &args.types, &args.since, &args.until, &args.subject)
     );
     Ok(format!("import-{:016x}", xxh3_64(what.as_bytes())))
 }
 
 impl Destination {
+    fn path(&self) -> &Path {
+        match self {
+            Destination::Sqlite(path) | Destination::Ndjson(path) | Destination::Csv(path) => path,
+        }
+    }
+
     fn stage(&self) -> StageInfo {
         let (type_name, path) = match self {
-            Destination::Sqlite(path) => ("sqlite", path),
-            Destination::File(_, path) => ("file", path),
+            Destination::Sqlite(path) => ("sqlite", path.clone()),
+            Destination::Ndjson(path) => ("file", path.clone()),
+            Destination::Csv(path) => ("file", path.join(CSV_FILE)),
         };
         StageInfo {
             kind: StageKind::Sink,
             name: type_name.into(),
             type_name: type_name.to_owned(),
-            path: Some(path.clone()),
+            path: Some(path),
         }
     }
 }
 
-/// How many records of each type, most first, and from when to when.
-fn types(counted: &BTreeMap<String, Counted>) -> String {
-    if counted.is_empty() {
-        return String::new();
-    }
+/// How many records of each type, most first, and from when to when; then what was passed over, and why.
+fn for_people(counted: &BTreeMap<String, Counted>, skipped: &Skipped) -> String {
     let mut rows: Vec<_> = counted.iter().collect();
     rows.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.records));
-    let more = rows.len().saturating_sub(LISTED_TYPES);
-    rows.truncate(LISTED_TYPES);
     let width = rows.iter().map(|(kind, _)| kind.len()).chain([4]).max().unwrap_or_default();
-    let mut text = format!("\n  {:width$}  {:>11}  first       last\n", "type", "records");
+    let mut text = String::new();
+    if !rows.is_empty() {
+        text += &format!("\n  {:width$}  {:>11}  first       last (UTC)\n", "type", "records");
+    }
     for (kind, Counted { records, first, last }) in rows {
-        let day = |time: &Timestamp| time.to_string()[..10].to_owned();
         text += &format!("  {kind:width$}  {:>11}  {}  {}\n", count(*records), day(first), day(last));
     }
-    if more > 0 {
-        text += &format!("  and {more} more types\n");
+    if !skipped.is_empty() {
+        text += "\n  passed over\n";
+    }
+    for (skip, number) in skipped.iter() {
+        text += &format!("  {:>11}  {skip}\n", count(number));
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// The same, a line for each type and each reason.
+fn for_programs(counted: &BTreeMap<String, Counted>, skipped: &Skipped, ui: &Ui) {
+    for (kind, Counted { records, first, last }) in counted {
+        ui.json(&json!({ "type": kind, "records": records, "first": first.to_string(), "last": last.to_string() }));
+    }
+    for (skip, number) in skipped.iter() {
+        ui.json(&json!({ "passed_over": skip.to_string(), "count": number }));
+    }
+}
+
+fn day(time: &Timestamp) -> String {
+    time.to_string().chars().take("2026-03-01".len()).collect()
 }
 
 #[cfg(test)]
@@ -206,7 +271,7 @@ mod tests {
     #[test]
     fn destinations_are_read() {
         assert_eq!("sqlite:a.db".parse(), Ok(Destination::Sqlite("a.db".into())));
-        assert_eq!("csv:C:/a.csv".parse(), Ok(Destination::File(Format::Csv, "C:/a.csv".into())));
+        assert_eq!("csv:C:/out".parse(), Ok(Destination::Csv("C:/out".into())));
         for bad in ["a.db", "sqlite:", "postgres:x", ""] {
             assert!(bad.parse::<Destination>().is_err(), "{bad}");
         }

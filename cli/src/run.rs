@@ -68,8 +68,9 @@ async fn go(
     if definitions.iter().flat_map(Definition::stages).any(|stage| stage.type_name == "stdout") {
         ui.hide_bars();
     }
-    let jobs = specs.into_iter().map(|spec| Job { title: spec.name.to_string(), spec }).collect();
-    let driven = drive(&runtime, &global.data, jobs, args.timeout.map(|timeout| timeout.0), ui).await?;
+    let jobs =
+        specs.into_iter().map(|spec| Job { title: spec.name.to_string(), spec, summary: None }).collect();
+    let driven = drive(&runtime, Some(&global.data), jobs, args.timeout.map(|timeout| timeout.0), ui).await?;
     runtime.shutdown(PATIENCE).await?;
     if !ui.is_json() {
         let ended = definitions.iter().filter(|definition| driven.outcomes.contains_key(definition.name()));

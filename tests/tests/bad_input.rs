@@ -154,7 +154,11 @@ fn files_that_are_no_export() {
         let ran = place.run(&["import", name, "--to", "sqlite:health.db"]);
         refused(ran, 65, &[&[name], parts].concat());
     }
-    refused(place.run(&["import", ".", "--to", "sqlite:health.db"]), 78, &["is a directory", "export.zip"]);
+    refused(
+        place.run(&["import", ".", "--to", "sqlite:health.db"]),
+        78,
+        &["is a directory without an Apple Health export", "export.zip"],
+    );
     let ran = place.run(&["import", "missing.zip", "--to", "sqlite:health.db"]);
     refused(ran, 78, &["missing.zip", "check the path"]);
 }

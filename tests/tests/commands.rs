@@ -111,7 +111,8 @@ fn accounts_for_programs() {
     write_export(1, 100, &mut xml).expect("an export");
     place.write("export.xml", xml);
     let ran = place.run(&["import", "export.xml", "--to", "sqlite:health.db", "-o", "json"]).exits(0);
-    let account: Value = serde_json::from_str(&ran.stdout).expect("one line");
+    let account: Value =
+        serde_json::from_str(ran.stdout.lines().last().expect("a line")).expect("an account");
     assert_eq!(account["sink"], "sqlite");
     assert_eq!(account["read"], account["delivered"]);
     assert_eq!(account.as_object().expect("an object").len(), 10);

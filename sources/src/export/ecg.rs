@@ -77,7 +77,9 @@ pub(super) fn read_recording(bytes: &[u8]) -> Result<Recording, Unread> {
     }
     let start = start.ok_or_else(|| bad("expected the date of the recording in the head, found none"))?;
     let [classification, symptoms, version, device, rate, tail @ ..] = &rows[..] else {
-        return Err(bad("expected classification, symptoms, version, device and sample rate, found fewer rows"));
+        return Err(bad(
+            "expected classification, symptoms, version, device and sample rate, found fewer rows",
+        ));
     };
     let frequency = rate.split_whitespace().next().and_then(decimal).filter(|rate| *rate > 0.0);
     let frequency = frequency.ok_or_else(|| bad("the sample rate is no number"))?;
@@ -100,7 +102,10 @@ pub(super) fn read_recording(bytes: &[u8]) -> Result<Recording, Unread> {
         symptoms: present(symptoms),
         version: present(version),
         device: present(device).map(named),
-        lead: tail.first().filter(|lead| !UNITS.iter().any(|(unit, _)| unit == *lead)).and_then(|l| present(l)),
+        lead: tail
+            .first()
+            .filter(|lead| !UNITS.iter().any(|(unit, _)| unit == *lead))
+            .and_then(|l| present(l)),
         ecg: Electrocardiogram {
             classification: present(classification),
             average_heart_rate: None,
@@ -113,7 +118,8 @@ pub(super) fn read_recording(bytes: &[u8]) -> Result<Recording, Unread> {
 /// A device by its hardware (`Watch6,7`) or by another name.
 fn named(name: Name) -> Device {
     let is_hardware = name.as_str().split_once(',').is_some_and(|(family, number)| {
-        family.ends_with(|last: char| last.is_ascii_digit()) && number.bytes().all(|byte| byte.is_ascii_digit())
+        family.ends_with(|last: char| last.is_ascii_digit())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
     });
     if is_hardware {
         Device { hardware: Some(name), ..Device::default() }

@@ -194,7 +194,9 @@ fn is_outside(outer: &[u8], tag: &[u8], shape: Shape) -> bool {
     let name = tag_name(tag);
     match shape {
         Shape::Close => name == ROOT.as_bytes(),
-        _ => TOP_LEVEL.contains(&name) && !(name == b"Record" && matches!(outer, b"Correlation" | b"Workout")),
+        _ => {
+            TOP_LEVEL.contains(&name) && !(name == b"Record" && matches!(outer, b"Correlation" | b"Workout"))
+        }
     }
 }
 

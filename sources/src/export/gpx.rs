@@ -196,7 +196,10 @@ mod tests {
             [first.altitude, first.speed, first.course, first.horizontal_accuracy, first.vertical_accuracy],
             [Some(4.076904), Some(0.180883), Some(206.252884), Some(8.063116), Some(6.428697)]
         );
-        assert_eq!((second.time.to_string().as_str(), second.altitude), ("2019-06-11T22:00:43.500000Z", None));
+        assert_eq!(
+            (second.time.to_string().as_str(), second.altitude),
+            ("2019-06-11T22:00:43.500000Z", None)
+        );
 
         let Ok(empty) = read_route(&b"<gpx/>"[..]) else { panic!("it is a route") };
         assert_eq!(empty.locations, []);

@@ -141,7 +141,8 @@ impl Located {
             let path = entry.map_err(failed)?.path();
             let is_xml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"));
             let size = fs::metadata(&path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
-            documents.extend(size.filter(|size| is_xml && *size > 0).map(|size| (std::cmp::Reverse(size), path)));
+            documents
+                .extend(size.filter(|size| is_xml && *size > 0).map(|size| (std::cmp::Reverse(size), path)));
         }
         documents.sort_unstable();
         for (_, path) in documents {

@@ -2,17 +2,24 @@
 //!
 //! # Contract
 //!
-//! **Order.** Records come in the order of the document. Each top-level element gives its record once; the samples inside a
-//! correlation stand at the top level too, so they are inside the correlation and, as records of their own,
-//! where they stand.
+//! **Order.** First the electrocardiograms, by name, which no element of the document mentions; then records in the order
+//! of the document. Each top-level element gives its record once; the samples inside a correlation stand at the top
+//! level too, so they are inside the correlation and, as records of their own, where they stand. A workout is followed
+//! by its routes.
 //!
-//! **Position.** The offset in the (inflated) XML behind the last element that was read, with a fingerprint of the
-//! export: the zip entry's name, size and checksum, or the size and a checksum of the first 64 KiB of a plain XML.
-//! Reading resumes there: a zip is inflated and passed over unparsed, a plain XML is sought. Another export at the
-//! path is read whole, with a notice.
+//! **Position.** How many electrocardiograms were given and the offset in the (inflated) XML behind the last element
+//! that was read, with what was passed over so far and a fingerprint of the export: the zip entry's name, size and
+//! checksum, or the size and a checksum of the first 64 KiB of a plain XML. Reading resumes there: a zip is inflated and
+//! passed over unparsed, a plain XML is sought. Another export at the path is read whole, with a notice.
 //!
-//! **Memory.** Constant: a window of 256 KiB, at most two batches in a queue, bounded caches of what repeats. Only an element
-//! that is longer grows the window, up to 16 MiB; a still longer one is passed over and rejected.
+//! **Files beside the XML.** Routes (GPX), electrocardiograms (CSV) and clinical documents (JSON) are read from the zip,
+//! or from the folder the XML is in; nothing is unpacked to disk, and no path leads out of the export. One that is named
+//! and missing is counted ([`Skip`]) and its path stays in the record that names it; one that can't be read whole is a
+//! reject with its head, and the record that names it is kept.
+//!
+//! **Memory.** Constant: a window of 256 KiB, at most two batches in a queue, bounded caches of what repeats, the names of
+//! the files in the zip. Only an element that is longer grows the window, up to 16 MiB; a still longer one is passed
+//! over and rejected. A route has at most 200,000 places, another file at most 8 MiB.
 //!
 //! **Thread.** One, started with the source, because inflating and parsing never pause at a point where a job could
 //! end. It is a blocking job like any other (counted and awaited), waits while the queue is full and ends when the
@@ -21,8 +28,8 @@
 //! **Errors.** An element that can't be read (a date is missing, a number is none, a constant is unknown, half a UTF-8
 //! sequence, a tag that is not closed) is a reject with its location (`export.zip!apple_health_export/export.xml:4711`,
 //! the byte in the XML), and the others are kept. What is no export, or a damaged or truncated one, is `State`; what
-//! is good before the damage is delivered first, in an epoch that the source seals. A file that is not there is
-//! `Config`. Errors of the file system that may heal are `Transient`; the next pull opens the file again.
+//! is good before the damage is delivered first, in an epoch that the source seals. A file that is not there, or a folder
+//! without an export, is `Config`. Errors of the file system that may heal are `Transient`; the next pull opens the file again.
 //!
 //! # What exports are like, and what is made of it
 //!
@@ -31,8 +38,9 @@
 //! they are [derived](afferent_formats::identity) from the record, for which the address in memory that a device's text
 //! carries is dropped. Dates have the offset of the phone that exported, not of the sample: a record's `zone` is what
 //! its metadata say (`HKTimeZone`), else unknown. Units are kept as given, and a percentage is a fraction under `%`.
-//! `creationDate` is not kept. [`Config::types`], `since` and `until` decide in the reader: what they leave out is
-//! not read and appears in no account.
+//! A category's constant that this program does not know (of a newer system) stays as JSON. Name and date of birth in
+//! electrocardiograms and in `Me` are not read. `creationDate` is not kept. [`Config::types`], `since` and `until` decide
+//! in the reader: what they leave out is counted as passed over and appears in no account.
 
 mod beside;
 mod cache;
@@ -81,7 +89,7 @@ const PROGRESS_BYTES: u64 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The `export.zip`, or the XML in it. What it is is seen from its content.
+    /// The `export.zip`, the folder it was unpacked to, or the XML in it. What it is is seen from its content.
     pub path: PathBuf,
     /// Which types are read, by full or short identifier; `["*"]` is all.
     #[serde(default = "all_types")]
@@ -172,7 +180,7 @@ pub struct Export {
     reading: Option<Reading>,
     /// Behind what was given, and the fingerprint of what it was given from.
     given: Option<(String, Place)>,
-    report: Report,
+    report: Option<Report>,
     finished: bool,
 }
 
@@ -190,12 +198,12 @@ struct Reading {
 impl Export {
     /// A source for the export that `config` names. Nothing is opened yet.
     pub fn new(config: Config) -> Export {
-        Export { config, cx: None, reading: None, given: None, report: Report::default(), finished: false }
+        Export { config, cx: None, reading: None, given: None, report: None, finished: false }
     }
 
-    /// Publishes in `report` what is passed over.
+    /// Publishes in `report` what is passed over, in place of a notice at the end.
     pub fn with_report(self, report: Report) -> Export {
-        Export { report, ..self }
+        Export { report: Some(report), ..self }
     }
 
     /// Starts a reader behind what was given.
@@ -214,12 +222,13 @@ impl Export {
             limits: cx.limits,
             resume: self.given.clone(),
             events: cx.events.clone(),
+            tells_skipped: self.report.is_none(),
         };
         let job = cx.blocking.spawn(move || reader::run(task, opened, sender));
         match is_open.await {
             Ok(Opened { fingerprint, size, place }) => {
                 cx.events.progress(place.offset, Some(size));
-                self.report.set(&place.skipped);
+                publish(self.report.as_ref(), &place);
                 let reported = place.offset;
                 self.given = Some((fingerprint.clone(), place));
                 Ok(Reading { job, chunks, fingerprint, size, reported })
@@ -267,7 +276,7 @@ impl Source for Export {
         match chunk {
             Some(Chunk { batch, rejects, place, seal }) => {
                 let position = place.to_position(&reading.fingerprint)?;
-                self.report.set(&place.skipped);
+                publish(self.report.as_ref(), &place);
                 self.given = Some((reading.fingerprint.clone(), place));
                 Ok(Some(Pulled { batch, rejects, position, seal }))
             }
@@ -279,5 +288,11 @@ impl Source for Export {
                 Ok(None)
             }
         }
+    }
+}
+
+fn publish(report: Option<&Report>, place: &Place) {
+    if let Some(report) = report {
+        report.set(&place.skipped);
     }
 }

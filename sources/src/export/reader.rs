@@ -33,6 +33,8 @@ pub(super) struct Task {
     /// Where to resume, in the export with this fingerprint.
     pub(super) resume: Option<(String, Place)>,
     pub(super) events: StageEvents,
+    /// Whether to tell at the end what was passed over.
+    pub(super) tells_skipped: bool,
 }
 
 /// What the thread found when it opened the export.
@@ -82,11 +84,15 @@ impl From<Error> for Stop {
 /// # Errors
 /// `Config`, `State` or `Transient`, after everything good before it was queued.
 pub(super) fn run(task: Task, opened: oneshot::Sender<Opened>, queue: Sender<Chunk>) -> Result<()> {
-    let Task { path, rules, limits, resume, events } = task;
+    let Task { path, rules, limits, resume, events, tells_skipped } = task;
     let mut located = Located::open(&path)?;
     let beside = located.beside()?;
     let place = match resume {
-        Some((fingerprint, place)) if fingerprint == located.fingerprint => place,
+        Some((fingerprint, place)) if fingerprint == located.fingerprint => {
+            let Located { label, size, .. } = &located;
+            events.notice(format!("going on in {label} at byte {} of {size}", place.offset));
+            place
+        }
         Some(_) => {
             events.notice(format!("another export stands at {}; it is read whole", path.display()));
             Place::default()
@@ -106,7 +112,9 @@ pub(super) fn run(task: Task, opened: oneshot::Sender<Opened>, queue: Sender<Chu
     let mut reader = Reader { path, label, window, converter, out, events, made: Made::default() };
     match reader.read(discard) {
         Ok(()) => {
-            reader.tell_skipped();
+            if tells_skipped {
+                reader.tell_skipped();
+            }
             Ok(())
         }
         Err(Stop::Closed) => Ok(()),
@@ -294,7 +302,7 @@ impl<R: Read> Reader<R> {
         let skipped = self.out.place.skipped.iter();
         let told: Vec<String> = skipped
             .filter(|(skip, _)| !matches!(skip, Skip::NotWanted | Skip::Characteristics))
-            .map(|(skip, count)| format!("{count} {skip}"))
+            .map(|(skip, count)| format!("{skip}: {count}"))
             .collect();
         if !told.is_empty() {
             self.events.notice(format!("passed over in {}: {}", self.label, told.join("; ")));
@@ -391,7 +399,10 @@ impl Output {
     }
 
     fn flush(&mut self, seal: bool) -> Result<(), Stop> {
-        if self.batch.is_empty() && self.rejects.is_empty() && self.sent == (self.place.offset, self.place.recordings) {
+        if self.batch.is_empty()
+            && self.rejects.is_empty()
+            && self.sent == (self.place.offset, self.place.recordings)
+        {
             return Ok(());
         }
         // An empty sealed pull would say that the source is drained.

@@ -37,9 +37,11 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Skip::NotWanted => f.write_str("of other types or times than asked for"),
-            Skip::MissingRoute => f.write_str("routes whose file is not in the export; the workout keeps its path"),
+            Skip::MissingRoute => {
+                f.write_str("routes whose file is not in the export (the workout keeps its path)")
+            }
             Skip::MissingDocument => {
-                f.write_str("clinical documents that are not in the export; the record keeps the path")
+                f.write_str("clinical documents that are not in the export (the record keeps the path)")
             }
             Skip::MissingRecording => f.write_str("electrocardiograms that were taken away meanwhile"),
             Skip::EmptyRoute => f.write_str("routes without a place"),

@@ -6,8 +6,10 @@
 
 use std::io::{self, Seek, Write};
 
-use afferent_core::{Timestamp, random::Random};
+use afferent_core::{Position, Result, Timestamp, random::Random};
 use zip::{ZipWriter, write::SimpleFileOptions};
+
+use super::position::Place;
 
 /// Where the XML stands in a zip.
 const ENTRY: &str = "apple_health_export/export.xml";
@@ -66,6 +68,14 @@ pub fn write_export_zip(seed: u64, records: u64, out: impl Write + Seek) -> io::
     zip.write_all(b"<?xml version=\"1.0\"?>\n<ClinicalDocument/>\n<ClinicalDocument/>\n")?;
     zip.finish()?;
     Ok(())
+}
+
+/// The offset in the XML that a position of an export source stands for.
+///
+/// # Errors
+/// `State` when it is none.
+pub fn offset_of(position: &Position) -> Result<u64> {
+    Ok(Place::from_position(position)?.offset)
 }
 
 struct Writer<W> {

@@ -21,7 +21,8 @@ mod workout;
 use std::sync::Arc;
 
 use afferent_core::{
-    Error, Kind, MetaValue, Metadata, Name, NameCache, Origin, Record, RecordId, Rejects, Timestamp, Unit, Value,
+    Error, Kind, MetaValue, Metadata, Name, NameCache, Origin, Record, RecordId, Rejects, Timestamp, Unit,
+    Value,
 };
 use afferent_formats::identity::derive_id_with;
 

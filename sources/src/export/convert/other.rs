@@ -70,7 +70,9 @@ impl Converter {
         let kind = match (by_name, attributes.kind) {
             // Its type tells glasses from contacts.
             (Some(PRESCRIPTION), _) => Kind::from_data(PRESCRIPTION),
-            (_, Some(kind)) if by_name.is_some() || attributes.start.is_some() => Kind::from_data(&text(kind)),
+            (_, Some(kind)) if by_name.is_some() || attributes.start.is_some() => {
+                Kind::from_data(&text(kind))
+            }
             (Some(kind), None) => Kind::from_data(kind),
             _ => return Ok(false),
         };

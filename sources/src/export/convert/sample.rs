@@ -63,13 +63,13 @@ impl Converter {
         let value = match of.class {
             Some(KindClass::Quantity) => self.quantity(attributes)?,
             // A constant of a newer system than this program knows stays as it is.
-            Some(KindClass::Category) => category_value(attributes.value, of.absent)?
-                .unwrap_or_else(|| other::json(element)),
+            Some(KindClass::Category) => {
+                category_value(attributes.value, of.absent)?.unwrap_or_else(|| other::json(element))
+            }
             _ if attributes.unit.is_some() => self.quantity(attributes)?,
-            _ => category_value(attributes.value, None)
-                .ok()
-                .flatten()
-                .unwrap_or_else(|| other::json(element)),
+            _ => {
+                category_value(attributes.value, None).ok().flatten().unwrap_or_else(|| other::json(element))
+            }
         };
         let mut metadata = Metadata::default();
         for child in element.children() {

@@ -93,8 +93,16 @@ async fn files_beside_the_document_are_read() {
         assert_eq!(
             kinds,
             [
-                "Electrocardiogram", "Electrocardiogram", "StepCount", "Workout", "WorkoutRoute",
-                "WorkoutEffortScore", "LabResultRecord", "LabResultRecord", "LabResultRecord", "StepCount"
+                "Electrocardiogram",
+                "Electrocardiogram",
+                "StepCount",
+                "Workout",
+                "WorkoutRoute",
+                "WorkoutEffortScore",
+                "LabResultRecord",
+                "LabResultRecord",
+                "LabResultRecord",
+                "StepCount"
             ],
             "{}",
             path.display()
@@ -127,9 +135,13 @@ async fn files_beside_the_document_are_read() {
         assert_eq!(documents[1], ("/clinical-records/gone.json".into(), None));
         assert_eq!(documents[2], ("/clinical-records/broken.json".into(), None));
 
-        let reasons: Vec<_> = rejects.iter().map(|reject| (&reject.reason[..], &reject.location[..])).collect();
+        let reasons: Vec<_> =
+            rejects.iter().map(|reject| (&reject.reason[..], &reject.location[..])).collect();
         let [ecg, gpx, json] = &reasons[..] else { panic!("{reasons:?}") };
-        assert!(ecg.0.contains("date of the recording") && ecg.1.ends_with("electrocardiograms/ecg_2026-03-03.csv"));
+        assert!(
+            ecg.0.contains("date of the recording")
+                && ecg.1.ends_with("electrocardiograms/ecg_2026-03-03.csv")
+        );
         assert!(gpx.0.contains("cut short") && gpx.1.ends_with("workout-routes/cut.gpx"));
         assert!(json.0.contains("not valid JSON") && json.1.ends_with("clinical-records/broken.json"));
         let Payload::Head { head, length, .. } = &rejects[2].payload else { panic!("no head") };
@@ -139,7 +151,12 @@ async fn files_beside_the_document_are_read() {
         let skipped: Vec<_> = skipped.iter().map(|(skip, count)| (skip.clone(), count)).collect();
         assert_eq!(
             skipped,
-            [(Skip::MissingRoute, 1), (Skip::MissingDocument, 1), (Skip::EmptyRoute, 1), (Skip::Characteristics, 1)]
+            [
+                (Skip::MissingRoute, 1),
+                (Skip::MissingDocument, 1),
+                (Skip::EmptyRoute, 1),
+                (Skip::Characteristics, 1)
+            ]
         );
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
         assert_eq!(*first.get_or_insert_with(|| ids.clone()), ids, "{}", path.display());
@@ -179,7 +196,11 @@ async fn paths_do_not_lead_out_of_the_export() {
     let folder = bench.around.path().join("export");
     std::fs::create_dir(&folder).unwrap();
     let absolute = bench.around.path().join("secret.json").display().to_string();
-    let body = [clinical("../../secret.json"), clinical(""), clinical("a").replace("/clinical-records/a", &absolute)];
+    let body = [
+        clinical("../../secret.json"),
+        clinical(""),
+        clinical("a").replace("/clinical-records/a", &absolute),
+    ];
     std::fs::write(folder.join("export.xml"), document(&body.concat())).unwrap();
     let given = bench.read(Config::new(&folder), None).await;
     assert!(given.error.is_none() && given.rejects.is_empty(), "{:?}", given.rejects);

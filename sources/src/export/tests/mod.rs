@@ -312,9 +312,9 @@ async fn each_element_becomes_its_record() {
     assert_eq!(notices[0], "reading export.xml, exported 2026-03-02 08:10:05 +0100");
     assert_eq!(
         notices[1],
-        "passed over in export.xml: 1 routes whose file is not in the export; the workout keeps its path; \
-         1 clinical documents that are not in the export; the record keeps the path; \
-         1 elements `Other`, which this program does not know"
+        "passed over in export.xml: routes whose file is not in the export (the workout keeps its path): 1; \
+         clinical documents that are not in the export (the record keeps the path): 1; \
+         elements `Other`, which this program does not know: 1"
     );
 }
 

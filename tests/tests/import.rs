@@ -1,0 +1,130 @@
+//! What `afferent import` promises beyond its accounts: it goes on by position, counts what is there, and leaves nothing
+//! else behind.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use afferent::{
+    afferent_core::{CheckpointStore, Name, clock::SystemClock, disk::OsDisk, random::Random},
+    state::RedbStore,
+};
+use afferent_sources::export::testing::{offset_of, write_export, write_export_zip};
+use afferent_tests::{Place, records::rows, timed};
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
+
+#[allow(clippy::disallowed_methods, reason = "a test's own files")]
+fn write_zip(path: &Path, records: u64) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).expect("the file"));
+    write_export_zip(9, records, &mut out).expect("the export is written");
+}
+
+/// The offset in the XML that the last checkpoint of `pipeline` stands for; `None` before there is one.
+fn saved_offset(place: &Place, pipeline: &Name) -> Option<u64> {
+    let state = place.path().join("state");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let random = Random::from_seed(1);
+        let store = RedbStore::open(OsDisk::shared(), SystemClock::shared(), random, &state, false).await;
+        let store: Arc<dyn CheckpointStore> = Arc::new(store.expect("the state opens"));
+        let generation = store.claim(pipeline).await.expect("a claim");
+        let loaded = store.load(pipeline, generation).await.expect("it loads")?;
+        let position = loaded.checkpoint.positions.values().next().cloned()?;
+        Some(offset_of(&position).expect("a position of an export"))
+    })
+}
+
+/// Scenario: an import of a zip is killed again and again, later each time, and then left to end. Guarantees: G5 and G9:
+/// each run goes on at the byte of the XML that its checkpoint says, further on than the one before; G1 and G2: the
+/// rows are those of an undisturbed run; the zip is not unpacked.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test's own files")]
+fn an_import_goes_on_by_position() {
+    let import = ["import", "export.zip", "--to", "sqlite:health.db"];
+    let undisturbed = Place::new(BINARY);
+    write_zip(&undisturbed.path().join("export.zip"), 120_000);
+    let (ran, length) = timed(|| undisturbed.run(&import));
+    let ran = ran.exits(0);
+    assert!(!ran.stderr.contains("going on in"), "the first run begins at the beginning");
+
+    let begin = || {
+        let place = Place::new(BINARY);
+        write_zip(&place.path().join("export.zip"), 120_000);
+        let counted = place.run(&[&import[..], &["--dry-run", "-o", "json"]].concat()).exits(0);
+        let account = counted.stdout.lines().last().expect("a line");
+        let account: Value = serde_json::from_str(account).expect("an account");
+        let pipeline = Name::from(account["pipeline"].as_str().expect("a name"));
+        (place, pipeline)
+    };
+    let (mut place, mut pipeline) = begin();
+    let (mut before, mut resumed, mut kills) = (0, 0, 0);
+    while resumed < 2 {
+        kills += 1;
+        assert!(kills < 30, "only {resumed} of {kills} kills hit between a checkpoint and the end");
+        if place.run_and_kill(&import, length / 2).is_some() {
+            ((place, pipeline), before) = (begin(), 0);
+            continue;
+        }
+        let Some(offset) = saved_offset(&place, &pipeline).filter(|offset| *offset > 0) else { continue };
+        assert!(offset >= before, "positions go forward");
+        let mut running = place.start(&import);
+        running.says("going on in");
+        running.signal("KILL");
+        let said = running.end().stderr;
+        assert!(said.contains(&format!("at byte {offset} of ")), "{offset}: {said}");
+        (before, resumed) = (offset, resumed + 1);
+    }
+    place.run(&import).exits(0);
+    assert!(rows(&place.path().join("health.db")) == rows(&undisturbed.path().join("health.db")));
+
+    let mut names: Vec<String> = std::fs::read_dir(place.path())
+        .expect("the place")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .filter(|name| !name.starts_with("health.db"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["export.zip", "state"]);
+}
+
+/// What an import printed for programs: records by type, and what was passed over.
+fn counts(stdout: &str) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+    let (mut types, mut passed_over) = (BTreeMap::new(), BTreeMap::new());
+    for line in stdout.lines() {
+        let line: Value = serde_json::from_str(line).expect("a line of JSON");
+        if let Some(kind) = line["type"].as_str() {
+            types.insert(kind.to_owned(), line["records"].as_u64().expect("a number"));
+        } else if let Some(reason) = line["passed_over"].as_str() {
+            passed_over.insert(reason.to_owned(), line["count"].as_u64().expect("a number"));
+        }
+    }
+    (types, passed_over)
+}
+
+/// Scenario: an export is counted, whole and in part, for programs and for people, then imported. Guarantees: counting leaves
+/// nothing behind and counts what the import delivers; what was not asked for is told.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test's own files")]
+fn a_dry_run_counts_and_leaves_nothing() {
+    let place = Place::new(BINARY);
+    let mut xml = Vec::new();
+    write_export(4, 3_000, &mut xml).expect("an export");
+    place.write("export.xml", &xml);
+
+    let ran = place.run(&["import", "export.xml", "--dry-run", "-o", "json"]).exits(0);
+    let (types, passed_over) = counts(&ran.stdout);
+    assert_eq!(std::fs::read_dir(place.path()).expect("the place").count(), 1, "nothing but the export");
+    assert!(types.len() > 8 && passed_over.keys().any(|reason| reason.contains("characteristics")));
+    let total: u64 = types.values().sum();
+
+    let ran = place.run(&["import", "export.xml", "--dry-run", "--types", "HeartRate"]).exits(0);
+    assert!(ran.stdout.contains("HeartRate") && !ran.stdout.contains("StepCount"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("of other types or times than asked for"), "{}", ran.stdout);
+
+    let ran = place.run(&["import", "export.xml", "--to", "sqlite:health.db", "-o", "json"]).exits(0);
+    assert_eq!(counts(&ran.stdout).0, types);
+    assert_eq!(rows(&place.path().join("health.db")).len() as u64, total);
+
+    place.write("bad.xml", String::from_utf8(xml).expect("text").replacen(" unit=\"kcal\"", "", 1));
+    let ran = place.run(&["import", "bad.xml", "--dry-run"]).exits(65);
+    assert!(ran.stderr.contains("1 record could not be read and would be dead letters"), "{}", ran.stderr);
+}
