@@ -1,4 +1,4 @@
-//! Exports of invented values, for tests and benches.
+//! Exports of invented values, for tests and benches; and what must hold of any input, for fuzzing.
 //!
 //! What is written looks like an export of iOS 17: the DTD's outline, a phone and a watch with devices whose address
 //! changes, metadata, heart rate variability with beats, blood pressure with its samples at both places, workouts, one
@@ -9,7 +9,10 @@ use std::io::{self, Seek, Write};
 use afferent_core::{Position, Result, Timestamp, random::Random};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
+pub use self::check::check;
 use super::position::Place;
+
+mod check;
 
 /// Where the XML stands in a zip.
 const ENTRY: &str = "apple_health_export/export.xml";

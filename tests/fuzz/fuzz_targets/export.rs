@@ -1,0 +1,7 @@
+//! Any bytes as an Apple Health export.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| afferent_sources::export::testing::check(bytes));
