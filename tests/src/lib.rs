@@ -38,13 +38,14 @@ impl Place {
         self.directory.path()
     }
 
-    /// Writes a file into it and returns its path.
+    /// Writes a file into it, with the folders of its name, and returns its path.
     ///
     /// # Panics
     /// If it can't be written.
     #[allow(clippy::disallowed_methods, reason = "a test's own files")]
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in the place")).expect("a folder of the test");
         std::fs::write(&path, content).expect("a file of the test");
         path
     }

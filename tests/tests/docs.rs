@@ -1,0 +1,102 @@
+//! The documentation's queries, run on a database that the command made.
+
+use std::path::Path;
+
+use afferent_tests::Place;
+use rusqlite::Connection;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
+
+/// The blocks of `language` in a page.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split("```").next().expect("its end").to_owned()).collect()
+}
+
+/// A folder as an unpacked export, with something for each question.
+fn write_export(place: &Place) {
+    let times = |from: &str, to: &str| {
+        format!("startDate=\"2026-03-01 {from} +0100\" endDate=\"2026-03-01 {to} +0100\"")
+    };
+    let quantity = |kind: &str, unit: &str, value: &str, source: &str| {
+        format!(
+            "<Record type=\"HKQuantityTypeIdentifier{kind}\" sourceName=\"{source}\" unit=\"{unit}\" value=\"{value}\" {}/>\n",
+            times("09:00:00", "09:00:00")
+        )
+    };
+    let body = [
+        quantity("RestingHeartRate", "count/min", "52", "Watch"),
+        quantity("StepCount", "count", "600", "Watch"),
+        quantity("StepCount", "count", "500", "Phone"),
+        quantity("HeartRate", "count/min", "64", "Watch"),
+        quantity("BodyMass", "kg", "70.5", "Scale"),
+        quantity("BloodPressureSystolic", "mmHg", "121", "Cuff"),
+        quantity("BloodPressureDiastolic", "mmHg", "79", "Cuff"),
+        format!(
+            "<Record type=\"HKCategoryTypeIdentifierSleepAnalysis\" sourceName=\"Watch\" value=\"HKCategoryValueSleepAnalysisAsleepDeep\" {}/>\n",
+            times("01:00:00", "03:30:00")
+        ),
+        format!(
+            "<Workout workoutActivityType=\"HKWorkoutActivityTypeRunning\" duration=\"30\" durationUnit=\"min\" sourceName=\"Watch\" {0}>\
+             <WorkoutStatistics type=\"HKQuantityTypeIdentifierDistanceWalkingRunning\" {0} sum=\"5.2\" unit=\"km\"/>\
+             <WorkoutStatistics type=\"HKQuantityTypeIdentifierHeartRate\" {0} average=\"151\" unit=\"count/min\"/>\
+             <WorkoutRoute sourceName=\"Watch\" {0}><FileReference path=\"/workout-routes/a.gpx\"/></WorkoutRoute></Workout>\n",
+            times("18:00:00", "18:30:00")
+        ),
+        "<ClinicalRecord type=\"LabResultRecord\" identifier=\"1\" sourceName=\"Clinic\" fhirVersion=\"4.0.1\" \
+         receivedDate=\"2026-02-01 10:00:00 +0100\" resourceFilePath=\"/clinical-records/1.json\"/>\n"
+            .to_owned(),
+    ];
+    place.write("export/export.xml", format!("<HealthData locale=\"en\">\n{}</HealthData>\n", body.concat()));
+    place.write(
+        "export/workout-routes/a.gpx",
+        "<gpx><trk><trkseg><trkpt lat=\"52.4\" lon=\"4.9\"><ele>1</ele><time>2026-03-01T17:00:00Z</time></trkpt></trkseg></trk></gpx>",
+    );
+    place.write(
+        "export/electrocardiograms/ecg.csv",
+        "Name,Kim\nDate of Birth,1\nRecorded Date,2026-03-02 09:12:13 +0100\nClassification,Sinus Rhythm\nSymptoms,\n\
+         Software Version,1.90\nDevice,\"Watch6,7\"\nSample Rate,512 hertz\n\nLead,Lead I\nUnit,µV\n\n-48.673\n59.5\n",
+    );
+    place.write(
+        "export/clinical-records/1.json",
+        "{\"code\": {\"text\": \"HbA1c\"}, \"valueQuantity\": {\"value\": 5.1, \"unit\": \"%\"}}",
+    );
+}
+
+/// Scenario: each query of the pages about the database, on an import of an export that has something of everything.
+/// Guarantees: what people copy from the documentation runs and answers.
+#[test]
+fn queries_answer() {
+    let place = Place::new(BINARY);
+    write_export(&place);
+    place.run(&["import", "export", "--to", "sqlite:health.db"]).exits(0);
+    let database = Connection::open(place.path().join("health.db")).expect("the database");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    for page in ["how-to/import-apple-health.md", "reference/sqlite-schema.md"] {
+        let text = std::fs::read_to_string(docs.join(page)).expect("the page");
+        let queries = blocks(&text, "sql");
+        assert!(!queries.is_empty(), "{page}");
+        for query in queries.iter().flat_map(|block| block.split_inclusive(';')) {
+            if query.trim().is_empty() {
+                continue;
+            }
+            // The pages' years are not the fixture's.
+            let query = query.replace("BETWEEN 202501 AND 202503", "BETWEEN 202601 AND 202603");
+            let mut statement =
+                database.prepare(&query).unwrap_or_else(|error| panic!("{page}: {error}\n{query}"));
+            let width = statement.column_count();
+            let mut rows = statement.query([]).expect("it runs");
+            let row = rows.next().unwrap_or_else(|error| panic!("{page}: {error}\n{query}"));
+            let row = row.unwrap_or_else(|| panic!("{page}: no row\n{query}"));
+            for column in 0..width {
+                let value: rusqlite::types::Value = row.get(column).expect("a value");
+                // No sleep of a kind is no sum.
+                let may_be_null = query.contains("FILTER");
+                assert!(
+                    may_be_null || value != rusqlite::types::Value::Null,
+                    "{page}: column {column} is null\n{query}"
+                );
+            }
+        }
+    }
+}
