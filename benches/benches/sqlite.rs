@@ -8,9 +8,9 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use afferent_benches::pair;
 use afferent_core::{
-    Batch, Epoch, Fence, Generation, Incarnation, Kind, Name, Record, RecordId, Sink, SinkCx, StoreId,
-    Timestamp, Unit, Value, blocking::Blocking, clock::SystemClock, disk::OsDisk, event::Events,
-    random::Random, record::Origin,
+    Batch, Epoch, Fence, Generation, Incarnation, Kind, MemoryStore, Name, Record, RecordId, Sink, SinkCx,
+    StoreId, Timestamp, Unit, Value, blocking::Blocking, checkpoint::Acknowledgements, clock::SystemClock,
+    disk::OsDisk, driver::Drivers, event::Events, random::Random, record::Origin,
 };
 use afferent_sinks::sqlite::{Config, Sqlite};
 use criterion::{Criterion, Throughput, criterion_group};
@@ -68,15 +68,18 @@ impl Feed {
 fn cx(generation: u64) -> SinkCx {
     let (pipeline, stage) = (Name::from("bench"), Name::from("sqlite"));
     let (events, _) = Events::alone(pipeline.clone());
+    let fence = Fence {
+        store: StoreId([1; 16]),
+        pipeline: pipeline.clone(),
+        sink: stage.clone(),
+        generation: Generation(generation),
+    };
     SinkCx {
         token: None,
         incarnation: Incarnation::from_u128(1),
-        fence: Fence {
-            store: StoreId([1; 16]),
-            pipeline: pipeline.clone(),
-            sink: stage.clone(),
-            generation: Generation(generation),
-        },
+        drivers: Drivers::new(),
+        acknowledgements: Acknowledgements::new(Arc::new(MemoryStore::new()), fence.clone()),
+        fence,
         clock: SystemClock::shared(),
         disk: OsDisk::shared(),
         blocking: Blocking::new(),

@@ -21,6 +21,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod driver;
 pub mod engine;
 mod error;
 pub mod event;

@@ -8,9 +8,10 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Checkpoint, CheckpointStore, Epoch, Generation, KEPT_CHECKPOINTS, Loaded, Save, Saved, StateRows, StoreId,
+    Acknowledgement, Checkpoint, CheckpointStore, Epoch, Generation, KEPT_CHECKPOINTS, Loaded, Save, Saved,
+    StateRows, StoreId,
 };
-use crate::{DeadLetter, Error, Name, Result, Snapshot, random::Random};
+use crate::{DeadLetter, Error, Fence, Name, Result, Snapshot, random::Random};
 
 /// Keeps checkpoints for as long as it lives.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ struct Pipeline {
     checkpoints: BTreeMap<Epoch, Vec<u8>>,
     /// By stage and key.
     states: BTreeMap<(Name, Vec<u8>), Versions>,
+    /// By sink.
+    acknowledged: BTreeMap<Name, Vec<u8>>,
     dead_letters: Vec<DeadLetter>,
 }
 
@@ -45,6 +48,14 @@ impl MemoryStore {
             id: StoreId(Random::from_os().u128().to_be_bytes()),
             pipelines: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Claims the pipeline as if for the `generation`-th time, unless a newer claim is there: for tests of stages.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn claim_as(&self, pipeline: &Name, generation: Generation) {
+        let mut pipelines = self.pipelines();
+        let claimed = &mut pipelines.entry(pipeline.clone()).or_default().generation;
+        *claimed = generation.max(*claimed);
     }
 
     fn pipelines(&self) -> MutexGuard<'_, HashMap<Name, Pipeline>> {
@@ -169,6 +180,21 @@ impl CheckpointStore for MemoryStore {
         entry.checkpoints.insert(checkpoint.epoch, bytes);
         entry.trim();
         Ok(Saved { oldest: entry.oldest()? })
+    }
+
+    async fn acknowledge(&self, fence: &Fence, acknowledgement: Acknowledgement) -> Result<()> {
+        let mut pipelines = self.pipelines();
+        let Some(entry) = pipelines.get_mut(&fence.pipeline) else {
+            return Err(Error::fenced("the pipeline was never claimed"));
+        };
+        entry.fence(fence.generation)?;
+        entry.acknowledged.insert(fence.sink.clone(), acknowledgement.state);
+        entry.dead_letters.extend(acknowledgement.dead_letters);
+        Ok(())
+    }
+
+    async fn acknowledged(&self, pipeline: &Name, sink: &Name) -> Result<Option<Vec<u8>>> {
+        Ok(self.pipelines().get(pipeline).and_then(|entry| entry.acknowledged.get(sink).cloned()))
     }
 
     async fn forget(&self, pipeline: &Name) -> Result<()> {

@@ -4,6 +4,7 @@
 //! the ledger. Saving it *is* the commit point of its epoch: before it the epoch is replayed, after it the
 //! epoch is finished from the tokens.
 
+mod acknowledgement;
 mod memory;
 mod store;
 
@@ -12,6 +13,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use self::{
+    acknowledgement::{Acknowledgement, Acknowledgements},
     memory::MemoryStore,
     store::{CheckpointStore, Fallback, Loaded, Save, Saved, StateRows, StoreId},
 };

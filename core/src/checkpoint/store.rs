@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Checkpoint, Epoch, Generation, Position};
-use crate::{DeadLetter, Name, Result, Snapshot};
+use super::{Acknowledgement, Checkpoint, Epoch, Generation, Position};
+use crate::{DeadLetter, Fence, Name, Result, Snapshot};
 
 /// Identity of a checkpoint store: fences in sinks are keyed by it, because generations of two stores can't
 /// be compared.
@@ -100,7 +100,21 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
     /// The commit point.
     async fn save(&self, save: Save) -> Result<Saved>;
 
-    /// Forgets the pipeline's checkpoints, states and dead letters, and keeps its generation.
+    /// Saves how far the receiver of the fence's sink is, with its dead letters, in one atomic step, durable before it
+    /// returns.
+    ///
+    /// # Errors
+    /// `Fenced` when the fence's generation is not the newest; it changes nothing. After any other error the outcome
+    /// is unknown.
+    async fn acknowledge(&self, fence: &Fence, acknowledgement: Acknowledgement) -> Result<()>;
+
+    /// The state that [`acknowledge`](CheckpointStore::acknowledge) saved last for `sink`.
+    ///
+    /// # Errors
+    /// `State` when it is damaged.
+    async fn acknowledged(&self, pipeline: &Name, sink: &Name) -> Result<Option<Vec<u8>>>;
+
+    /// Forgets the pipeline's checkpoints, states, acknowledgements and dead letters, and keeps its generation.
     async fn forget(&self, pipeline: &Name) -> Result<()>;
 
     /// How many dead letters the pipeline has.

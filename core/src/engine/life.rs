@@ -22,7 +22,7 @@ use crate::{
     stage::Transforms,
 };
 
-/// How often a pipeline that waits for its receivers' acknowledgements looks whether they have come.
+/// How often a pipeline whose receivers have not acknowledged everything looks whether they have.
 const PENDING_CHECK: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// An epoch is closed when its dead letters take this much memory: they are the only part of it that is held until
@@ -87,7 +87,7 @@ where
             if let Some(end) = self.ending(ended) {
                 return Ok(end);
             }
-            let due = self.due(ended);
+            let due = self.due();
             let pulling = !self.control.paused && !self.control.is_ending();
             let woke = tokio::select! {
                 biased;
@@ -105,7 +105,7 @@ where
 
     /// Whether and how the run ends now; says when the pipeline has become idle.
     fn ending(&mut self, ended: bool) -> Option<End> {
-        let settled = !self.tally.changed && self.pending() == 0;
+        let settled = !self.tally.changed && self.recorded_pending() == 0;
         if self.control.is_ending() {
             self.control.set(Activity::Stopping, None);
             return (settled || !self.control.is_draining()).then_some(End::Stopped);
@@ -127,20 +127,29 @@ where
         (idle && self.world.settings.until_idle).then_some(End::Idle)
     }
 
-    /// When the loop must wake up though nothing happens: to close an epoch that has changed, or to look for
-    /// acknowledgements that an ending waits for. Otherwise an idle pipeline has no timer.
-    fn due(&self, ended: bool) -> Option<Instant> {
+    /// When the loop must wake up though nothing happens: to close an epoch that has changed, or to look whether what is
+    /// pending has been acknowledged. Otherwise an idle pipeline has no timer.
+    fn due(&self) -> Option<Instant> {
         if let Some(opened) = self.opened_at {
             return Some(opened + self.world.settings.every);
         }
-        let waits = ended
-            || self.control.is_draining()
-            || (self.world.settings.until_idle && self.pulls.all_drained());
-        (waits && self.pending() > 0).then(|| clock::instant() + PENDING_CHECK)
+        (self.recorded_pending() > 0).then(|| clock::instant() + PENDING_CHECK)
     }
 
     fn pending(&self) -> u64 {
         self.sinks.iter().map(|slot| slot.sink.pending()).sum()
+    }
+
+    /// What the accounts say is pending at receivers.
+    fn recorded_pending(&self) -> u64 {
+        let ledger = &self.checkpoint.ledger;
+        let held = ledger.held_total();
+        ledger.accounts.values().map(|account| account.pending.saturating_sub(held)).sum()
+    }
+
+    /// Whether receivers have acknowledged everything and the accounts do not say so yet.
+    fn is_acknowledged_since(&self) -> bool {
+        self.recorded_pending() > 0 && self.pending() == 0
     }
 
     /// Takes a completed pull; whether the epoch is to be closed now.
@@ -293,7 +302,7 @@ where
 
     /// Closes the open epoch, unless nothing has changed.
     async fn close(&mut self) -> Result<(), Abort> {
-        if !self.tally.changed {
+        if !self.tally.changed && !self.is_acknowledged_since() {
             self.opened_at = None;
             return Ok(());
         }
@@ -394,6 +403,7 @@ where
             let tally = &mut self.tally.sinks[index];
             tally.superseded += prepared.superseded;
             tally.dead += prepared.rejects.len() as u64;
+            tally.refused += prepared.refused;
             tally.pending = slot.sink.pending();
             for reject in prepared.rejects {
                 self.bury(name.clone(), reject);

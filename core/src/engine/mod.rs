@@ -73,6 +73,7 @@ use crate::{
     blocking::Blocking,
     clock::{self, Clock},
     disk::Disk,
+    driver::Drivers,
     event::{EventKind, Events},
     ledger::Ledger,
     mailbox::{Activity, Command},
@@ -145,6 +146,8 @@ struct World {
     random: Random,
     directory: PathBuf,
     blocking: Blocking,
+    /// Of this life.
+    drivers: Drivers,
 }
 
 /// How a run ended.
@@ -188,13 +191,23 @@ where
     let span = tracing::info_span!("pipeline", name = %cx.pipeline);
     let EngineCx { pipeline, settings, store, clock, disk, random, directory, mailbox, events, kill } = cx;
     let mut control = Control::new(mailbox, kill, events);
-    let mut world =
-        World { pipeline, settings, store, clock, disk, random, directory, blocking: Blocking::new() };
+    let mut world = World {
+        pipeline,
+        settings,
+        store,
+        clock,
+        disk,
+        random,
+        directory,
+        blocking: Blocking::new(),
+        drivers: Drivers::new(),
+    };
     let mut backoff = Backoff::default();
     async move {
         loop {
             let committed = control.status.epoch;
             let result = life(&mut world, &mut control, &mut factory).await;
+            std::mem::take(&mut world.drivers).stop().await;
             world.blocking.idle().await;
             if control.status.epoch != committed {
                 backoff.reset();

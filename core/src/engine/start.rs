@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Checkpoint, Committed, Emit, Epoch, Error, Fence, Generation, Incarnation, Name, Opened, Position,
     Result, Sink, SinkCx, Source, SourceCx,
-    checkpoint::{Loaded, Save},
+    checkpoint::{Acknowledgements, Loaded, Save},
     event::EventKind,
     ledger::Account,
     mailbox::Activity,
@@ -242,17 +242,16 @@ fn sink_cx(
     generation: Generation,
 ) -> SinkCx {
     let incarnation: Incarnation = checkpoint.incarnation;
+    let fence =
+        Fence { store: world.store.id(), pipeline: world.pipeline.clone(), sink: name.clone(), generation };
     SinkCx {
         pipeline: world.pipeline.clone(),
         stage: name.clone(),
         token,
         incarnation,
-        fence: Fence {
-            store: world.store.id(),
-            pipeline: world.pipeline.clone(),
-            sink: name.clone(),
-            generation,
-        },
+        acknowledgements: Acknowledgements::new(world.store.clone(), fence.clone()),
+        drivers: world.drivers.clone(),
+        fence,
         clock: world.clock.clone(),
         disk: world.disk.clone(),
         blocking: world.blocking.clone(),

@@ -34,6 +34,8 @@ pub(super) struct SinkTally {
     pub(super) superseded: u64,
     /// Of these, not storable.
     pub(super) dead: u64,
+    /// Of earlier epochs, refused by its receiver since; their dead letters are saved already.
+    pub(super) refused: u64,
     /// Not yet acknowledged by its receiver, in all.
     pub(super) pending: u64,
 }
@@ -59,15 +61,16 @@ impl Tally {
             account.derived += self.transforms.derived;
             account.filtered += self.transforms.filtered + sink.filtered;
             account.superseded += self.transforms.superseded + sink.superseded;
-            account.dead += self.source_dead + self.transforms.dead + sink.dead;
+            account.dead += self.source_dead + self.transforms.dead + sink.dead + sink.refused;
             // Wrapping, so that a sink that reports nonsense unbalances the account instead of panicking.
             account.delivered = account
                 .delivered
                 .wrapping_add(pending_before)
                 .wrapping_add(sink.written)
-                .wrapping_sub(sink.superseded + sink.dead + sink.pending);
+                .wrapping_sub(sink.superseded + sink.dead + sink.refused + sink.pending);
             account.pending = held + sink.pending;
         }
-        ledger.dead_letters += self.dead_letters.len() as u64;
+        let refused: u64 = self.sinks.iter().map(|sink| sink.refused).sum();
+        ledger.dead_letters += self.dead_letters.len() as u64 + refused;
     }
 }

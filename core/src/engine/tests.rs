@@ -376,3 +376,70 @@ async fn a_transform_that_loses_a_record_is_found_out() {
     assert_eq!((error.kind(), error.stage()), (ErrorKind::Bug, Some("loses")));
     assert_eq!(recording.visible(), Vec::<u64>::new());
 }
+
+/// A sink whose driver settles each committed epoch a second later and refuses its first record.
+#[derive(Default)]
+struct Uploading {
+    cx: Option<crate::SinkCx>,
+    written: u64,
+    pending: Arc<AtomicU32>,
+    refused: Arc<AtomicU32>,
+}
+
+impl Sink for Uploading {
+    type Item = u64;
+    async fn open(&mut self, cx: crate::SinkCx) -> Result<crate::Opened> {
+        self.cx = Some(cx);
+        Ok(crate::Opened::Elsewhere)
+    }
+    async fn write(&mut self, batch: &mut Batch<u64>) -> Result<()> {
+        self.written += batch.drain(..).count() as u64;
+        Ok(())
+    }
+    async fn prepare(&mut self, _: Epoch) -> Result<crate::Prepared> {
+        self.pending.fetch_add(u32::try_from(std::mem::take(&mut self.written)).unwrap(), Ordering::SeqCst);
+        let refused = u64::from(self.refused.swap(0, Ordering::SeqCst));
+        Ok(crate::Prepared { refused, ..crate::Prepared::default() })
+    }
+    async fn commit(&mut self, epoch: Epoch, _: Option<&crate::Token>) -> Result<()> {
+        let cx = self.cx.as_ref().unwrap();
+        let (acknowledgements, pending, refused) =
+            (cx.acknowledgements.clone(), self.pending.clone(), self.refused.clone());
+        if pending.load(Ordering::SeqCst) > 0 {
+            cx.drivers.spawn(async move {
+                clock::sleep(Duration::from_secs(1)).await;
+                let dead_letters = vec![crate::testing::store_contract::dead_letter(epoch.0, "refused")];
+                let state = b"all".to_vec();
+                acknowledgements
+                    .save(crate::checkpoint::Acknowledgement { state, dead_letters })
+                    .await
+                    .unwrap();
+                refused.store(1, Ordering::SeqCst);
+                pending.store(0, Ordering::SeqCst);
+            });
+        }
+        Ok(())
+    }
+    fn pending(&self) -> u64 {
+        u64::from(self.pending.load(Ordering::SeqCst))
+    }
+}
+
+/// Scenario: a finite source into a sink whose receiver acknowledges later and refuses a record. Guarantees: G1, the run
+/// waits for its receiver, and its last account says what became of everything.
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_when_its_receiver_has_acknowledged() {
+    let world = World::new();
+    let (cx, mut outside) = world.run();
+    let script = Script::new((0..10_u64).collect());
+    let outcome = run(cx, || stages(script.source(), Uploading::default())).await.unwrap();
+    let account = outcome.ledger.accounts["sink"];
+    assert_eq!((account.read, account.delivered, account.dead, account.pending), (10, 9, 1, 0));
+    assert!(outcome.ledger.is_balanced());
+    assert_eq!(outcome.ledger.dead_letters, 1);
+    assert_eq!(world.store.count_dead_letters(&Name::from("test")).await.unwrap(), 1);
+    let pending = outside.event(
+        |event| matches!(event, EventKind::Committed { ledger, .. } if ledger.accounts["sink"].pending == 10),
+    );
+    assert!(pending.now_or_never().is_some(), "meanwhile the account said what was pending");
+}

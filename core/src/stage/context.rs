@@ -5,8 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
 
 use crate::{
-    Epoch, Generation, Incarnation, Name, Position, StoreId, Token, blocking::Blocking, clock::Clock,
-    disk::Disk, event::StageEvents, random::Random,
+    Epoch, Generation, Incarnation, Name, Position, StoreId, Token, blocking::Blocking,
+    checkpoint::Acknowledgements, clock::Clock, disk::Disk, driver::Drivers, event::StageEvents,
+    random::Random,
 };
 
 /// How much may move at once.
@@ -101,6 +102,10 @@ pub struct SinkCx {
     pub blocking: Blocking,
     /// For jitter.
     pub random: Random,
+    /// For tasks that talk to a receiver.
+    pub drivers: Drivers,
+    /// How far its receiver is.
+    pub acknowledgements: Acknowledgements,
     /// A directory of its own for state files; not created.
     pub directory: PathBuf,
     /// For notices and alarms.

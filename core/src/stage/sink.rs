@@ -21,6 +21,9 @@ pub struct Prepared {
     pub superseded: u64,
     /// Which of the epoch's records could not be stored.
     pub rejects: Rejects,
+    /// How many records of earlier epochs were pending at the last `prepare` and have become dead letters since, by the
+    /// sink's own [acknowledgements](SinkCx::acknowledgements).
+    pub refused: u64,
 }
 
 impl From<Option<Token>> for Prepared {
@@ -61,7 +64,8 @@ pub trait Sink: Send + 'static {
     /// Finishes the epoch: it has passed the commit point.
     fn commit(&mut self, epoch: Epoch, token: Option<&Token>) -> impl Future<Output = Result<()>> + Send;
 
-    /// How many records of committed epochs its receiver has not yet acknowledged. Stores have none.
+    /// How many records of prepared epochs its receiver has not yet acknowledged. Stores have none. When there are none
+    /// left, the engine closes one more epoch, so that the account says so.
     fn pending(&self) -> u64 {
         0
     }

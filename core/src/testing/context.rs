@@ -9,8 +9,10 @@ use crate::{
     Committed, Fence, Generation, Incarnation, Limits, Name, Position, SinkCx, SourceCx, StoreId, Timestamp,
     Token,
     blocking::Blocking,
+    checkpoint::{Acknowledgements, MemoryStore},
     clock::{Clock, instant},
     disk::{Disk, OsDisk},
+    driver::Drivers,
     event::{Event, Events},
     random::Random,
 };
@@ -53,6 +55,10 @@ pub struct Surroundings {
     pub limits: Limits,
     /// Given to the stage; await its `idle` to let jobs end.
     pub blocking: Blocking,
+    /// The drivers of sinks; a life ends when they are stopped and replaced.
+    pub drivers: Drivers,
+    /// Where acknowledgements are kept.
+    pub store: Arc<MemoryStore>,
     /// Publish what is committed here.
     pub committed: watch::Sender<Committed>,
     /// What the stage reports.
@@ -78,6 +84,8 @@ impl Surroundings {
             disk: OsDisk::shared(),
             limits: Limits::default(),
             blocking: Blocking::new(),
+            drivers: Drivers::new(),
+            store: Arc::new(MemoryStore::new()),
             committed: watch::channel(Committed::default()).0,
             events,
             sender,
@@ -108,17 +116,21 @@ impl Surroundings {
 
     /// For a sink whose last token is `token`, under `generation`.
     pub fn sink(&self, token: Option<Token>, generation: u64) -> SinkCx {
+        let fence = Fence {
+            store: StoreId([7; 16]),
+            pipeline: Name::from("test"),
+            sink: Name::from("sink"),
+            generation: Generation(generation),
+        };
+        self.store.claim_as(&fence.pipeline, fence.generation);
         SinkCx {
             pipeline: Name::from("test"),
             stage: Name::from("sink"),
             token,
             incarnation: Incarnation::from_u128(1),
-            fence: Fence {
-                store: StoreId([7; 16]),
-                pipeline: Name::from("test"),
-                sink: Name::from("sink"),
-                generation: Generation(generation),
-            },
+            drivers: self.drivers.clone(),
+            acknowledgements: Acknowledgements::new(self.store.clone(), fence.clone()),
+            fence,
             clock: Arc::new(TestClock::default()),
             disk: self.disk.clone(),
             blocking: self.blocking.clone(),

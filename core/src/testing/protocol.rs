@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Recording, Script, TestClock};
 use crate::{
-    Batch, CheckpointStore, DeadLetter, Emit, Epoch, Error, Generation, Name, Result, Snapshot, State,
+    Batch, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation, Name, Result, Snapshot, State,
     StateRows, StoreId, Transform,
-    checkpoint::{Loaded, Save, Saved},
+    checkpoint::{Acknowledgement, Loaded, Save, Saved},
     disk::OsDisk,
     engine::{self, End, EngineCx, Outcome, Settings, Stages},
     event::Events,
@@ -371,6 +371,15 @@ impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
         self.check(&checked);
         self.fault()?;
         Ok(saved)
+    }
+    async fn acknowledge(&self, fence: &Fence, acknowledgement: Acknowledgement) -> Result<()> {
+        self.fault()?;
+        self.store.acknowledge(fence, acknowledgement).await?;
+        self.fault()
+    }
+    async fn acknowledged(&self, pipeline: &Name, sink: &Name) -> Result<Option<Vec<u8>>> {
+        self.fault()?;
+        self.store.acknowledged(pipeline, sink).await
     }
     async fn forget(&self, pipeline: &Name) -> Result<()> {
         self.store.forget(pipeline).await

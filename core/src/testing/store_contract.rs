@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Checkpoint, CheckpointStore, DeadLetter, Epoch, ErrorKind, Generation, Incarnation, MemoryStore, Name,
-    Position, Result, Snapshot, Timestamp,
-    checkpoint::{KEPT_CHECKPOINTS, Save},
+    Checkpoint, CheckpointStore, DeadLetter, Epoch, ErrorKind, Fence, Generation, Incarnation, MemoryStore,
+    Name, Position, Result, Snapshot, Timestamp,
+    checkpoint::{Acknowledgement, KEPT_CHECKPOINTS, Save},
     random::Random,
     reject::Payload,
 };
@@ -68,6 +68,7 @@ pub async fn store_contract<S: CheckpointStore>(mut open: impl AsyncFnMut(Option
     compare_and_set(&mut open).await;
     states(&mut open).await;
     dead_letters(&mut open).await;
+    acknowledgements(&mut open).await;
     forgetting(&mut open).await;
     for seed in 0..HISTORIES {
         history(&mut open, seed).await;
@@ -92,6 +93,47 @@ async fn claims<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) 
     assert!(store.claim(&name).await.expect("a claim") > third, "forgetting keeps the generation");
     let other = open(None).await;
     assert_ne!(other.id(), id, "another store has another id");
+}
+
+async fn acknowledgements<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let (name, sink, other) = (Name::from("a"), Name::from("http"), Name::from("http-2"));
+    let fence = |store: &S, generation| Fence {
+        store: store.id(),
+        pipeline: name.clone(),
+        sink: sink.clone(),
+        generation,
+    };
+    let acknowledgement = |state: u8, epochs: &[u64]| Acknowledgement {
+        state: vec![state],
+        dead_letters: epochs.iter().map(|epoch| dead_letter(*epoch, &format!("{state}"))).collect(),
+    };
+    let error = store.acknowledge(&fence(&store, Generation(1)), acknowledgement(0, &[0])).await;
+    assert_eq!(error.expect_err("never claimed").kind(), ErrorKind::Fenced);
+    let old = store.claim(&name).await.expect("a claim");
+    let new = store.claim(&name).await.expect("a claim");
+    let mut saved = save("a", new, 0, Snapshot::Unchanged);
+    saved.dead_letters.push(dead_letter(0, "saved"));
+    store.save(saved).await.expect("a save");
+    assert_eq!(store.acknowledged(&name, &sink).await.expect("nothing yet"), None);
+    store.acknowledge(&fence(&store, new), acknowledgement(1, &[0])).await.expect("an acknowledgement");
+    let error = store.acknowledge(&fence(&store, old), acknowledgement(2, &[0])).await;
+    assert_eq!(error.expect_err("an older generation acknowledges nothing").kind(), ErrorKind::Fenced);
+    store.save(save("a", new, 1, Snapshot::Unchanged)).await.expect("a save");
+    store.acknowledge(&fence(&store, new), acknowledgement(3, &[0, 1])).await.expect("an acknowledgement");
+
+    let store = open(Some(store)).await;
+    assert_eq!(store.acknowledged(&name, &sink).await.expect("a state"), Some(vec![3]), "it is durable");
+    assert_eq!(store.acknowledged(&name, &other).await.expect("none"), None, "each sink has its own");
+    let mut reasons: Vec<String> = Vec::new();
+    reasons.extend(
+        store.dead_letters(&name, 10).await.expect("letters").into_iter().map(|letter| letter.reason),
+    );
+    reasons.sort();
+    assert_eq!(reasons, ["1", "3", "3", "saved"], "none is lost or overwritten");
+    assert_eq!(store.count_dead_letters(&name).await.expect("a count"), 4);
+    store.forget(&name).await.expect("forgetting");
+    assert_eq!(store.acknowledged(&name, &sink).await.expect("forgotten"), None);
 }
 
 async fn compare_and_set<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {

@@ -10,6 +10,7 @@
 //! | `states` | pipeline, stage, key, epoch | one byte that says whether the key is there, and its bytes |
 //! | `superseded` | pipeline, epoch | redb's form of a list of (stage, key, epoch): versions that this epoch made superfluous |
 //! | `dead_letters` | pipeline, epoch, number in it | [`DeadLetter`] |
+//! | `acknowledged` | pipeline, sink | the sink's own bytes |
 //! | `definitions` | pipeline | [`DefinitionRow`](super::definition::DefinitionRow) |
 
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub(super) const STATES: TableDefinition<'static, StateKey, &'static [u8]> = Tab
 pub(super) const SUPERSEDED: ByEpoch = TableDefinition::new("superseded");
 pub(super) const DEAD_LETTERS: TableDefinition<'static, LetterKey, &'static [u8]> =
     TableDefinition::new("dead_letters");
+pub(super) const ACKNOWLEDGED: TableDefinition<'static, (&'static str, &'static str), &'static [u8]> =
+    TableDefinition::new("acknowledged");
 pub(super) const DEFINITIONS: ByName = TableDefinition::new("definitions");
 
 /// Why work on the database was not done.
@@ -99,6 +102,7 @@ pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<
     transaction.open_table(STATES)?;
     transaction.open_table(SUPERSEDED)?;
     transaction.open_table(DEAD_LETTERS)?;
+    transaction.open_table(ACKNOWLEDGED)?;
     transaction.open_table(DEFINITIONS)?;
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use afferent_core::{
-    CheckpointStore, DeadLetter, Epoch, Error, Generation, Name, Result, StateRows, StoreId,
+    CheckpointStore, DeadLetter, Epoch, Error, Fence, Generation, Name, Result, StateRows, StoreId,
     blocking::Blocking,
-    checkpoint::{Fallback, Loaded, Save, Saved},
+    checkpoint::{Acknowledgement, Fallback, Loaded, Save, Saved},
     clock::Clock,
     disk::Disk,
     io_error,
@@ -23,7 +23,8 @@ use super::{
     file::{DatabaseFile, OpenError},
     group::Writer,
     reserve::Reserve,
-    rows::{self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, PIPELINES, STATES},
+    rows::{self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, PIPELINES, STATES},
+    seal::unseal,
 };
 use crate::DefinitionSource;
 
@@ -221,6 +222,28 @@ impl CheckpointStore for RedbStore {
 
     async fn save(&self, save: Save) -> Result<Saved> {
         self.writer.write(&self.blocking, move |tables| tables.save(&save)).await
+    }
+
+    async fn acknowledge(&self, fence: &Fence, acknowledgement: Acknowledgement) -> Result<()> {
+        let fence = fence.clone();
+        self.writer.write(&self.blocking, move |tables| tables.acknowledge(&fence, &acknowledgement)).await
+    }
+
+    async fn acknowledged(&self, pipeline: &Name, sink: &Name) -> Result<Option<Vec<u8>>> {
+        let (pipeline, sink) = (pipeline.clone(), sink.clone());
+        self.read(move |transaction| {
+            let table = match transaction.open_table(ACKNOWLEDGED) {
+                // A database of before there were uploads.
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                table => table?,
+            };
+            let Some(row) = table.get((pipeline.as_str(), sink.as_str()))? else { return Ok(None) };
+            match unseal(&[pipeline.as_bytes(), sink.as_bytes()], row.value()) {
+                Some(state) => Ok(Some(state.to_vec())),
+                None => Err(Error::state(rows::damaged("how far its receiver is")).at(&sink).into()),
+            }
+        })
+        .await
     }
 
     async fn forget(&self, pipeline: &Name) -> Result<()> {

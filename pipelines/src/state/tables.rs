@@ -4,8 +4,8 @@
 //! others share.
 
 use afferent_core::{
-    DeadLetter, Epoch, Error, Generation, Name, Result, Snapshot, Timestamp,
-    checkpoint::{Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved},
+    DeadLetter, Epoch, Error, Fence, Generation, Name, Result, Snapshot, Timestamp,
+    checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved},
 };
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 
@@ -14,8 +14,8 @@ use super::{
     definition::{self, DefinitionRow},
     digest::{Digest, Digests},
     rows::{
-        self, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, GONE, Head, LetterKey, PIPELINES, STATES,
-        SUPERSEDED, StateKey, THERE, Version,
+        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, GONE, Head, LetterKey,
+        PIPELINES, STATES, SUPERSEDED, StateKey, THERE, Version,
     },
     seal::{seal, unseal},
 };
@@ -27,6 +27,7 @@ pub(super) struct Tables<'t> {
     states: Table<'t, StateKey, &'static [u8]>,
     superseded: Table<'t, (&'static str, u64), &'static [u8]>,
     dead_letters: Table<'t, LetterKey, &'static [u8]>,
+    acknowledged: Table<'t, (&'static str, &'static str), &'static [u8]>,
     definitions: Table<'t, &'static str, &'static [u8]>,
 }
 
@@ -41,6 +42,7 @@ impl<'t> Tables<'t> {
             states: transaction.open_table(STATES)?,
             superseded: transaction.open_table(SUPERSEDED)?,
             dead_letters: transaction.open_table(DEAD_LETTERS)?,
+            acknowledged: transaction.open_table(ACKNOWLEDGED)?,
             definitions: transaction.open_table(DEFINITIONS)?,
         })
     }
@@ -155,7 +157,33 @@ impl<'t> Tables<'t> {
         self.superseded.retain_in(all, |_, _| false)?;
         self.remove_states(pipeline, |_| true)?;
         self.remove_dead_letters(pipeline, 0)?;
+        // The text that comes right after the pipeline's name.
+        let end = format!("{pipeline}\0");
+        self.acknowledged.retain_in((pipeline.as_str(), "")..(end.as_str(), ""), |_, _| false)?;
         self.put_head(pipeline, &Head { generation: head.generation, ..Head::default() })?;
+        Ok(())
+    }
+
+    /// See [`CheckpointStore::acknowledge`](afferent_core::CheckpointStore::acknowledge).
+    pub(super) fn acknowledge(
+        &mut self,
+        fence: &Fence,
+        acknowledgement: &Acknowledgement,
+    ) -> Result<(), Failure> {
+        let Fence { pipeline, sink, generation, .. } = fence;
+        let Some(mut head) = rows::head(&self.pipelines, pipeline)? else {
+            return Err(Error::fenced("the pipeline was never claimed").into());
+        };
+        rows::fence(&head, *generation)?;
+        let Acknowledgement { state, dead_letters } = acknowledgement;
+        let letters = dead_letters.iter().map(rows::pack).collect::<Result<Vec<_>>>()?;
+        let key = [pipeline.as_bytes(), sink.as_bytes()];
+        self.acknowledged.insert((pipeline.as_str(), sink.as_str()), seal(&key, state).as_slice())?;
+        if !letters.is_empty() {
+            self.put_dead_letters(pipeline, dead_letters, &letters)?;
+            head.dead_letters += letters.len() as u64;
+            self.put_head(pipeline, &head)?;
+        }
         Ok(())
     }
 
@@ -327,8 +355,11 @@ impl<'t> Tables<'t> {
         letters: &[DeadLetter],
         packed: &[Vec<u8>],
     ) -> Result<(), StorageError> {
-        for (number, (letter, packed)) in (0u64..).zip(letters.iter().zip(packed)) {
+        for (letter, packed) in letters.iter().zip(packed) {
             let epoch = letter.epoch.0;
+            let of_epoch = (pipeline.as_str(), epoch, 0)..=(pipeline.as_str(), epoch, u64::MAX);
+            let last = self.dead_letters.range(of_epoch)?.next_back().transpose()?;
+            let number = last.map_or(0, |(key, _)| key.value().2 + 1);
             let key =
                 rows::letter_key(pipeline, &epoch.to_be_bytes(), &number.to_be_bytes()).map(<[u8]>::to_vec);
             let key = [&key[0][..], &key[1][..], &key[2][..]];

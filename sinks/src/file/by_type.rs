@@ -175,7 +175,11 @@ impl ByType {
             begun: self.begun,
             files: self.files.iter().map(|file| file.mark.clone()).collect(),
         };
-        Ok(Prepared { token: Some(token.save()?), superseded: 0, rejects: mem::take(&mut self.rejects) })
+        Ok(Prepared {
+            token: Some(token.save()?),
+            rejects: mem::take(&mut self.rejects),
+            ..Prepared::default()
+        })
     }
 
     /// Begins the files of types that came for the first time, with one write of the journal for all of them.

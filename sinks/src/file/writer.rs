@@ -89,7 +89,11 @@ impl Writer {
             begun: self.current.begun,
             ..self.template.clone()
         };
-        Ok(Prepared { token: Some(token.save()?), superseded: 0, rejects: mem::take(&mut self.rejects) })
+        Ok(Prepared {
+            token: Some(token.save()?),
+            rejects: mem::take(&mut self.rejects),
+            ..Prepared::default()
+        })
     }
 
     /// Rolls when the clock is in another period than the one the file was begun in.

@@ -2,9 +2,7 @@
 
 use std::cell::RefCell;
 
-use afferent_core::{
-    ErrorKind, Limits, Position, Pulled, Record, Reject, Source, testing::Surroundings,
-};
+use afferent_core::{ErrorKind, Limits, Position, Pulled, Record, Reject, Source, testing::Surroundings};
 use afferent_formats::{DecoderOptions, wire};
 use tokio::runtime::{Builder, Runtime};
 
