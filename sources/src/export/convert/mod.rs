@@ -155,7 +155,8 @@ impl<'a> Attributes<'a> {
     }
 
     fn span(&self) -> Result<(Timestamp, Timestamp), Reason> {
-        Ok((instant("startDate", self.start)?, instant("endDate", self.end)?))
+        let span = (instant("startDate", self.start)?, instant("endDate", self.end)?);
+        if span.1 < span.0 { Err("endDate is before startDate".into()) } else { Ok(span) }
     }
 }
 

@@ -535,12 +535,17 @@ async fn a_bad_element_is_a_reject_and_the_others_are_kept() {
         "<A>".repeat(20),
         "</A>".repeat(20)
     );
-    let bad: [(&str, String, &str); 14] = [
+    let bad: [(&str, String, &str); 15] = [
         ("no date", good.replace("startDate", "when"), "expected a startDate"),
         (
             "bad date",
             good.replace("2026-03-01 08:00:00 +0100", "2026-13-01 08:00:00 +0100"),
             "startDate is no date",
+        ),
+        (
+            "ends before it begins",
+            good.replace("endDate=\"2026", "endDate=\"2025"),
+            "endDate is before startDate",
         ),
         ("no number", steps("secret"), "value is no finite number"),
         ("infinite", steps("inf"), "value is no finite number"),
