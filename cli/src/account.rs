@@ -6,7 +6,7 @@ use afferent::{
     afferent_core::{
         DeadLetter, Epoch, Name,
         engine::{End, Outcome},
-        ledger::Account,
+        ledger::{Account, Ledger},
     },
     definition::StageInfo,
     registry::StageKind,
@@ -14,6 +14,7 @@ use afferent::{
 use serde::Serialize;
 
 use crate::{
+    args::DEFAULT_DATA,
     numbers::{count, counted, duration},
     ui::Ui,
 };
@@ -34,8 +35,8 @@ pub(crate) struct Ended<'a> {
     /// How many of its records are in the dead letters, since epoch 0, and some of them.
     pub(crate) dead: u64,
     pub(crate) examples: &'a [DeadLetter],
-    /// Where the dead letters stay, if they do.
-    pub(crate) database: Option<&'a Path>,
+    /// The state directory, if the dead letters stay.
+    pub(crate) state: Option<&'a Path>,
 }
 
 /// An account for programs.
@@ -51,10 +52,7 @@ struct Line<'a> {
 impl Ended<'_> {
     /// One line for each account, on stdout.
     pub(crate) fn json(&self, ui: &Ui) {
-        let epochs = self.outcome.epoch.map_or(0, |Epoch(last)| last + 1);
-        for (sink, account) in &self.outcome.ledger.accounts {
-            ui.json(&Line { pipeline: self.pipeline, sink, account, epochs });
-        }
+        json_lines(self.pipeline, &self.outcome.ledger, self.outcome.epoch, ui);
     }
 
     /// The table for people.
@@ -69,13 +67,14 @@ impl Ended<'_> {
         text += &grid(self.outcome.ledger.accounts.iter().map(|(sink, account)| (sink.as_str(), account)));
         if self.dead > 0 {
             let records = counted(self.dead, "record");
-            text += &match self.database {
-                Some(database) => {
-                    format!(
-                        "\n{records} in the dead letters of `{}` in {}\n",
-                        self.pipeline,
-                        database.display()
-                    )
+            text += &match self.state {
+                Some(state) => {
+                    let data = if state == Path::new(DEFAULT_DATA) {
+                        String::new()
+                    } else {
+                        format!(" --data {}", quote(state))
+                    };
+                    format!("\n{records} in the dead letters: afferent dlq ls {}{data}\n", self.pipeline)
                 }
                 None => format!("\n{records} could not be read and would be dead letters\n"),
             };
@@ -93,8 +92,16 @@ impl Ended<'_> {
     }
 }
 
+/// One line for each account, on stdout.
+pub(crate) fn json_lines(pipeline: &str, ledger: &Ledger, epoch: Option<Epoch>, ui: &Ui) {
+    let epochs = epoch.map_or(0, |Epoch(last)| last + 1);
+    for (sink, account) in &ledger.accounts {
+        ui.json(&Line { pipeline, sink, account, epochs });
+    }
+}
+
 /// A table of accounts: right-aligned numbers, and no column that says nothing anywhere.
-fn grid<'a>(accounts: impl Iterator<Item = (&'a str, &'a Account)>) -> String {
+pub(crate) fn grid<'a>(accounts: impl Iterator<Item = (&'a str, &'a Account)>) -> String {
     let accounts: Vec<_> = accounts.collect();
     type Column = (&'static str, fn(&Account) -> u64);
     let mut columns: Vec<Column> = vec![

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use afferent::afferent_core::config::Span;
+use afferent::{
+    afferent_core::{Name, config::Span},
+    state::LetterId,
+};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::import::Destination;
@@ -21,12 +24,15 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Where state is kept unless something else is said.
+pub(crate) const DEFAULT_DATA: &str = "./.afferent";
+
 /// Options of every command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Where state is kept: checkpoints and dead letters
-    #[arg(long, global = true, value_name = "DIR", env = "AFFERENT_DATA", default_value = "./.afferent")]
+    #[arg(long, global = true, value_name = "DIR", env = "AFFERENT_DATA", default_value = DEFAULT_DATA)]
     pub(crate) data: PathBuf,
     /// For whom output is: people, or programs (one JSON object a line)
     #[arg(short = 'o', long, global = true, value_name = "FORM", default_value = "human")]
@@ -82,6 +88,28 @@ Examples:
   afferent import export.zip --dry-run"
     )]
     Import(ImportArgs),
+    /// Look at records that could not be processed or delivered
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  afferent dlq ls
+  afferent dlq show vitals 12.0 --reveal"
+    )]
+    Dlq(DlqCommand),
+    /// Check that everything that came in is accounted for
+    ///
+    /// Shows the accounts of the last checkpoints, and ends with 1 if one does
+    /// not balance: read + derived = delivered + filtered + superseded + dead +
+    /// pending.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
+Examples:
+  afferent audit
+  afferent audit vitals -o json"
+    )]
+    Audit(AuditArgs),
     /// Explain an error code
     #[command(after_help = "\
 Examples:
@@ -138,6 +166,72 @@ pub(crate) struct ImportArgs {
     pub(crate) subject: Option<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// List them: of all pipelines how many, of one each with its reason
+    #[command(after_help = "\
+Examples:
+  afferent dlq ls
+  afferent dlq ls vitals --limit 1000")]
+    Ls {
+        /// The pipeline's name
+        pipeline: Option<Name>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one
+    #[command(after_help = "\
+Examples:
+  afferent dlq show vitals 12.0
+  afferent dlq show vitals 12.0 --reveal")]
+    Show {
+        /// The pipeline's name
+        pipeline: Name,
+        /// Its id, as `ls` shows it
+        id: LetterId,
+        /// Show the payload, which may hold health values
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// Write all of a pipeline with their payloads, one JSON object a line
+    #[command(after_help = "\
+Examples:
+  afferent dlq export vitals --reveal > letters.ndjson
+  afferent dlq export vitals --reveal | jq .reason")]
+    Export {
+        /// The pipeline's name
+        pipeline: Name,
+        /// Payloads may hold health values
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// Remove them for good
+    #[command(after_help = "\
+Examples:
+  afferent dlq drop vitals 12.0 12.1 --yes
+  afferent dlq drop vitals --all --yes")]
+    Drop {
+        /// The pipeline's name
+        pipeline: Name,
+        /// Their ids, as `ls` shows them
+        #[arg(conflicts_with = "all")]
+        ids: Vec<LetterId>,
+        /// All of the pipeline
+        #[arg(long)]
+        all: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only this pipeline
+    pub(crate) pipeline: Option<Name>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The code, such as AF-0112
@@ -157,7 +251,9 @@ mod tests {
     fn the_command_line_is_sound() {
         let command = Cli::command();
         command.clone().debug_assert();
-        for command in std::iter::once(&command).chain(command.get_subcommands()) {
+        let commands = std::iter::once(&command).chain(command.get_subcommands());
+        for command in commands.chain(command.get_subcommands().flat_map(|command| command.get_subcommands()))
+        {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert_eq!(
                 help.lines().filter(|line| line.starts_with("  afferent ")).count(),

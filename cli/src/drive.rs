@@ -10,7 +10,7 @@ use afferent::{
         engine::{End, Outcome},
         event::EventStream,
     },
-    runtime::{Handle, Runtime},
+    runtime::{Handle, Runtime, RuntimeOptions},
     state::DATABASE,
 };
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use tokio_stream::StreamExt;
 
 use crate::{
     account::{EXAMPLES, Ended},
+    args::Global,
     exit::Exit,
     narrator::{INTERVAL, Narrator},
     numbers::duration,
@@ -210,16 +211,7 @@ async fn account(
 ) -> Result<u64> {
     let dead = runtime.store().count_dead_letters(name).await?;
     let examples = runtime.store().dead_letters(name, EXAMPLES).await?;
-    let database = state.map(|state| state.join(DATABASE));
-    let ended = Ended {
-        pipeline: name,
-        title,
-        outcome,
-        time,
-        dead,
-        examples: &examples,
-        database: database.as_deref(),
-    };
+    let ended = Ended { pipeline: name, title, outcome, time, dead, examples: &examples, state };
     if ui.is_json() {
         ended.json(ui);
     } else {
@@ -237,6 +229,20 @@ fn failed(title: &str, error: &Error, ui: &Ui) {
         ErrorKind::Fenced => ui.talk("  help: it runs elsewhere; what this process had open is undone"),
         _ => {}
     }
+}
+
+/// Opens a state directory that is there already, to look into it.
+///
+/// # Errors
+/// `Config` when nothing has run with it.
+pub(crate) async fn open(global: &Global) -> Result<Runtime> {
+    if !global.data.join(DATABASE).exists() {
+        return Err(Error::config(format!(
+            "there is no state in {}; give the directory that `run` or `import` used with --data",
+            global.data.display()
+        )));
+    }
+    Runtime::open(&global.data, RuntimeOptions::default()).await
 }
 
 /// Says what kept all pipelines from starting.

@@ -9,6 +9,8 @@ use afferent::afferent_core::{Error, ErrorKind};
 pub(crate) enum Exit {
     /// All went well.
     Ok,
+    /// A check failed.
+    Check,
     /// The command line is wrong.
     Usage,
     /// The data is bad, or records were dead-lettered.
@@ -32,6 +34,7 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Exit::Ok => 0,
+            Exit::Check => 1,
             Exit::Usage => 2,
             Exit::Data => 65,
             Exit::Bug => 70,

@@ -6,13 +6,15 @@
 //! | module | what it is about |
 //! |---|---|
 //! | `args` | the command line |
-//! | `run`, `validate`, `import`, `explain` | the commands |
+//! | `run`, `validate`, `import`, `dlq`, `audit`, `explain` | the commands |
 //! | `drive` | pipelines run to their end, signals, time-outs |
 //! | `render`, `narrator`, `account`, `ui` | what people and programs get to see |
 
 mod account;
 mod args;
+mod audit;
 mod census;
+mod dlq;
 mod drive;
 mod exit;
 mod explain;
@@ -50,6 +52,7 @@ const MAX_BLOCKING_THREADS: usize = 64;
 /// | exit code | meaning |
 /// |---|---|
 /// | 0 | it did what was asked |
+/// | 1 | a check failed |
 /// | 2 | the command line is wrong |
 /// | 65 | bad data or state, or records of this run were dead-lettered |
 /// | 70 | a defect |
@@ -74,6 +77,8 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Exit {
     match &cli.command {
         Command::Run(args) => block_on(run::run(args, &cli.global, ui), ui),
         Command::Import(args) => block_on(import::import(args, &cli.global, ui), ui),
+        Command::Dlq(command) => block_on(dlq::dlq(command, &cli.global, ui), ui),
+        Command::Audit(args) => block_on(audit::audit(args, &cli.global, ui), ui),
         Command::Validate(args) => validate::validate(args, ui),
         Command::Explain(args) => explain::explain(args, ui),
     }

@@ -91,6 +91,16 @@ impl Ui {
         });
     }
 
+    /// Asks for a yes on a terminal; elsewhere there is nobody to ask.
+    pub(crate) fn confirms(&self, question: impl fmt::Display) -> bool {
+        if !std::io::stdin().is_terminal() || !self.is_terminal() {
+            return false;
+        }
+        self.talk(format_args!("{question} [y/N]"));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    }
+
     /// `error: …`.
     pub(crate) fn error(&self, message: impl fmt::Display) {
         self.talk(format_args!("{RED}error{PLAIN}: {message}"));

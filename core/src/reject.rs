@@ -32,6 +32,16 @@ pub enum Payload {
     },
 }
 
+impl Payload {
+    /// The record, if it is one and can be read.
+    pub fn to_record(&self) -> Option<Record> {
+        match self {
+            Payload::Record(bytes) => rmp_serde::from_slice(bytes).ok(),
+            _ => None,
+        }
+    }
+}
+
 /// An item that a stage can't process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reject {

@@ -31,6 +31,7 @@ mod definition;
 mod digest;
 mod file;
 mod group;
+mod inspect;
 mod reserve;
 mod rows;
 mod seal;
@@ -42,5 +43,6 @@ mod tests;
 pub use self::{
     caught::catches_panics,
     definition::{Desired, StoredDefinition},
+    inspect::LetterId,
     store::{DATABASE, RedbStore},
 };

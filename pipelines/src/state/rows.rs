@@ -22,6 +22,7 @@ use redb::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    LetterId,
     digest::{Digest, Digests},
     seal::{seal, unseal},
 };
@@ -311,12 +312,21 @@ pub(super) fn dead_letters(
     pipeline: &str,
     limit: usize,
 ) -> Result<Vec<DeadLetter>, StorageError> {
+    Ok(letters(table, pipeline, limit)?.into_iter().map(|(_, letter)| letter).collect())
+}
+
+/// The same, with their ids.
+pub(super) fn letters(
+    table: &impl ReadableTable<LetterKey, &'static [u8]>,
+    pipeline: &str,
+    limit: usize,
+) -> Result<Vec<(LetterId, DeadLetter)>, StorageError> {
     let mut letters = Vec::new();
     for row in table.range((pipeline, 0, 0)..=(pipeline, u64::MAX, u64::MAX))?.take(limit) {
         let (key, value) = row?;
         let (_, epoch, number) = key.value();
         match unpack(&letter_key(pipeline, &epoch.to_be_bytes(), &number.to_be_bytes()), value.value()) {
-            Some(letter) => letters.push(letter),
+            Some(letter) => letters.push((LetterId { epoch, number }, letter)),
             None => tracing::error!(pipeline, epoch, number, "a dead letter is damaged and can't be shown"),
         }
     }

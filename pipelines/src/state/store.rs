@@ -25,6 +25,7 @@ use super::{
     reserve::Reserve,
     rows::{self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, PIPELINES, STATES},
     seal::unseal,
+    tables::Tables,
 };
 use crate::DefinitionSource;
 
@@ -104,19 +105,19 @@ impl RedbStore {
         desired: Desired,
     ) -> Result<()> {
         let (pipeline, row) = (pipeline.clone(), DefinitionRow::new(source, desired));
-        self.writer.write(&self.blocking, move |tables| tables.define(&pipeline, &row)).await
+        self.write(move |tables| tables.define(&pipeline, &row)).await
     }
 
     /// Stores what a pipeline should be doing, if it has a definition; whether it has one.
     pub async fn set_desired(&self, pipeline: &Name, desired: Desired) -> Result<bool> {
         let pipeline = pipeline.clone();
-        self.writer.write(&self.blocking, move |tables| tables.set_desired(&pipeline, desired)).await
+        self.write(move |tables| tables.set_desired(&pipeline, desired)).await
     }
 
     /// Removes a pipeline's definition; its checkpoints stay.
     pub async fn undefine(&self, pipeline: &Name) -> Result<()> {
         let pipeline = pipeline.clone();
-        self.writer.write(&self.blocking, move |tables| tables.undefine(&pipeline)).await
+        self.write(move |tables| tables.undefine(&pipeline)).await
     }
 
     /// A pipeline's definition.
@@ -142,7 +143,14 @@ impl RedbStore {
         self.blocking.spawn(move || file.close()).await
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.write(&self.blocking, work).await
+    }
+
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
@@ -166,7 +174,7 @@ impl CheckpointStore for RedbStore {
 
     async fn claim(&self, pipeline: &Name) -> Result<Generation> {
         let (pipeline, now) = (pipeline.clone(), self.clock.now());
-        self.writer.write(&self.blocking, move |tables| tables.claim(&pipeline, now)).await
+        self.write(move |tables| tables.claim(&pipeline, now)).await
     }
 
     async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {
@@ -195,9 +203,8 @@ impl CheckpointStore for RedbStore {
             Found::Whole(loaded) => Ok(Some(*loaded)),
             Found::Damage => {
                 let pipeline = pipeline.clone();
-                let work =
-                    move |tables: &mut super::tables::Tables<'_>| tables.fall_back(&pipeline, generation);
-                self.writer.write(&self.blocking, work).await.map(Some)
+                let work = move |tables: &mut Tables<'_>| tables.fall_back(&pipeline, generation);
+                self.write(work).await.map(Some)
             }
         }
     }
@@ -221,12 +228,12 @@ impl CheckpointStore for RedbStore {
     }
 
     async fn save(&self, save: Save) -> Result<Saved> {
-        self.writer.write(&self.blocking, move |tables| tables.save(&save)).await
+        self.write(move |tables| tables.save(&save)).await
     }
 
     async fn acknowledge(&self, fence: &Fence, acknowledgement: Acknowledgement) -> Result<()> {
         let fence = fence.clone();
-        self.writer.write(&self.blocking, move |tables| tables.acknowledge(&fence, &acknowledgement)).await
+        self.write(move |tables| tables.acknowledge(&fence, &acknowledgement)).await
     }
 
     async fn acknowledged(&self, pipeline: &Name, sink: &Name) -> Result<Option<Vec<u8>>> {
@@ -248,7 +255,7 @@ impl CheckpointStore for RedbStore {
 
     async fn forget(&self, pipeline: &Name) -> Result<()> {
         let (pipeline, now) = (pipeline.clone(), self.clock.now());
-        self.writer.write(&self.blocking, move |tables| tables.forget(&pipeline, now)).await
+        self.write(move |tables| tables.forget(&pipeline, now)).await
     }
 
     async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64> {

@@ -10,7 +10,7 @@ use afferent_core::{
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 
 use super::{
-    Desired,
+    Desired, LetterId,
     definition::{self, DefinitionRow},
     digest::{Digest, Digests},
     rows::{
@@ -185,6 +185,25 @@ impl<'t> Tables<'t> {
             self.put_head(pipeline, &head)?;
         }
         Ok(())
+    }
+
+    /// Removes dead letters for good, those of `ids` or all; how many there were.
+    pub(super) fn drop_letters(&mut self, pipeline: &Name, ids: Option<&[LetterId]>) -> Result<u64, Failure> {
+        let Some(mut head) = rows::head(&self.pipelines, pipeline)? else { return Ok(0) };
+        let dropped = match ids {
+            None => self.remove_dead_letters(pipeline, 0)?,
+            Some(ids) => {
+                let mut dropped = 0;
+                for LetterId { epoch, number } in ids {
+                    let removed = self.dead_letters.remove((pipeline.as_str(), *epoch, *number))?;
+                    dropped += u64::from(removed.is_some());
+                }
+                dropped
+            }
+        };
+        head.dead_letters = head.dead_letters.saturating_sub(dropped);
+        self.put_head(pipeline, &head)?;
+        Ok(dropped)
     }
 
     /// Stores a definition.

@@ -1,0 +1,106 @@
+//! `afferent dlq` and `afferent audit`: what is dead is shown, written and dropped on purpose, and accounts balance.
+
+use afferent_tests::Place;
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
+
+const COPY: &str = r#"
+name = "copy"
+
+[[source]]
+type = "file"
+path = "in.ndjson"
+
+[[sink]]
+type = "file"
+path = "out.ndjson"
+"#;
+
+/// Good records, and two bad lines with a value that must stay hidden.
+fn place() -> Place {
+    let place = Place::new(BINARY);
+    let good = |n: u32| {
+        format!(
+            "{{\"id\":\"00000000-0000-4000-8000-{n:012}\",\"type\":\"HKQuantityTypeIdentifierHeartRate\",\
+             \"start\":\"2025-01-01T00:00:00Z\",\"end\":\"2025-01-01T00:00:00Z\",\"value\":60.0,\"unit\":\"count/min\"}}\n"
+        )
+    };
+    let bad = "{\"value\":\"secret-71\"}\n";
+    place.write("in.ndjson", format!("{}{bad}{}{bad}", good(1), good(2)));
+    place.write("copy.toml", COPY);
+    place.run(&["run", "copy.toml"]).exits(65);
+    place
+}
+
+fn lines(stdout: &str) -> Vec<Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// Scenario: a run with two bad lines; its dead letters are listed, shown, exported and dropped. Guarantees: G8, values are
+/// shown only when asked for; G11, what is dead has a place to look at, and is dropped only on purpose.
+#[test]
+fn dead_letters_are_looked_at_and_dropped() {
+    let place = place();
+    let ran = place.run(&["dlq", "ls"]).exits(0);
+    assert!(ran.stdout.contains("copy") && ran.stdout.contains('2'), "{}", ran.stdout);
+
+    let ran = place.run(&["dlq", "ls", "copy", "-o", "json"]).exits(0);
+    let letters = lines(&ran.stdout);
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0]["stage"], "file");
+    assert_eq!(letters[0]["location"], "in.ndjson:2");
+    assert!(!ran.stdout.contains("secret"), "{}", ran.stdout);
+    let id = letters[0]["id"].as_str().expect("an id").to_owned();
+    let ran = place.run(&["dlq", "ls", "copy", "--limit", "1"]).exits(0);
+    assert_eq!(ran.stdout.lines().count(), 1);
+    assert!(ran.stderr.contains("1 of 2 dead letters"), "{}", ran.stderr);
+
+    let ran = place.run(&["dlq", "show", "copy", &id]).exits(0);
+    assert!(ran.stdout.contains("in.ndjson:2") && !ran.stdout.contains("secret"), "{}", ran.stdout);
+    let ran = place.run(&["dlq", "show", "copy", &id, "--reveal"]).exits(0);
+    assert!(ran.stdout.contains("secret-71"), "{}", ran.stdout);
+    place.run(&["dlq", "show", "copy", "99.9"]).exits(78);
+
+    let ran = place.run(&["dlq", "export", "copy"]).exits(2);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("--reveal"), "{}", ran.stderr);
+    let exported = lines(&place.run(&["dlq", "export", "copy", "--reveal"]).exits(0).stdout);
+    assert_eq!(exported.len(), 2);
+    assert!(exported[0]["payload"].as_str().expect("a payload").contains("secret-71"));
+
+    let ran = place.run(&["dlq", "drop", "copy", "--all"]).exits(2);
+    assert!(ran.stderr.contains("--yes"), "{}", ran.stderr);
+    place.run(&["dlq", "drop", "copy", "--yes"]).exits(2);
+    place.run(&["dlq", "drop", "copy", &id, "99.9", "--yes"]).exits(1);
+    assert_eq!(lines(&place.run(&["dlq", "ls", "copy", "-o", "json"]).exits(0).stdout).len(), 1);
+    place.run(&["dlq", "drop", "copy", "--all", "--yes"]).exits(0);
+    let ran = place.run(&["dlq", "ls"]).exits(0);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("no dead letters"), "{}", ran.stderr);
+    place.run(&["audit"]).exits(0);
+}
+
+/// Scenario: the accounts of a run, of a pipeline that is not there, and of no state at all. Guarantees: G1, they are those
+/// of the run and balance; looking changes nothing and makes nothing.
+#[test]
+fn accounts_are_audited() {
+    let place = place();
+    let ran = place.run(&["audit", "copy", "-o", "json"]).exits(0);
+    let accounts = lines(&ran.stdout);
+    assert_eq!(accounts.len(), 1);
+    assert_eq!(
+        (&accounts[0]["read"], &accounts[0]["delivered"], &accounts[0]["dead"]),
+        (&4.into(), &2.into(), &2.into())
+    );
+    let again = place.run(&["audit", "-o", "json"]).exits(0);
+    assert_eq!(again.stdout, ran.stdout);
+    let ran = place.run(&["audit"]).exits(0);
+    assert!(ran.stdout.contains("copy, epoch ") && ran.stdout.contains("delivered"), "{}", ran.stdout);
+    place.run(&["audit", "none"]).exits(78);
+
+    let empty = Place::new(BINARY);
+    for arguments in [&["audit"][..], &["dlq", "ls"]] {
+        let ran = empty.run(arguments).exits(78);
+        assert!(ran.stderr.contains("--data"), "{}", ran.stderr);
+    }
+    assert_eq!(std::fs::read_dir(empty.path()).expect("the place").count(), 0);
+}
