@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use afferent_core::{Name, Origin, record::Device};
 
-use super::element::text;
+use super::text::text;
 
 /// What HealthKit calls the fields of a device in its text form.
 const FIELDS: [&str; 9] = [

@@ -9,7 +9,6 @@ use std::{borrow::Cow, ops::Range};
 
 use memchr::{memchr, memchr_iter, memmem};
 use quick_xml::{
-    escape::unescape,
     events::attributes::{Attribute, Attributes},
     parser::{ElementParser, Parser},
 };
@@ -265,37 +264,6 @@ impl Passing {
 /// As [`tag_within`], for the middle of a tag.
 fn tag_within_part(part: &[u8]) -> Option<usize> {
     memchr_iter(b'<', part).find(|at| matches!(part.get(at + 1), Some(b'/' | b'A'..=b'Z' | b'a'..=b'z')))
-}
-
-/// The text of a raw attribute value: white space as XML normalises it, references resolved, control characters
-/// (which XML forbids, and which exports have) dropped. What looks like a reference and is none stays as it is.
-pub(super) fn text(raw: &str) -> Cow<'_, str> {
-    if !raw.bytes().any(|byte| byte == b'&' || byte < b' ') {
-        return Cow::Borrowed(raw);
-    }
-    let normalised = raw.replace(['\t', '\n', '\r'], " ");
-    let mut text = match unescape(&normalised) {
-        Ok(Cow::Owned(text)) => text,
-        Ok(Cow::Borrowed(_)) | Err(_) => normalised,
-    };
-    text.retain(|c| !is_forbidden(c as u32));
-    Cow::Owned(text)
-}
-
-/// Whether XML forbids the character: a control character other than white space.
-fn is_forbidden(c: u32) -> bool {
-    c < 0x20 && !matches!(c, 0x09 | 0x0a | 0x0d)
-}
-
-/// `bytes` without the control characters that XML forbids, in `scratch` if there are any.
-pub(super) fn without_controls<'a>(bytes: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    // Without an early exit the loop is vectorised, and nearly all elements are clean.
-    if !bytes.iter().fold(false, |found, byte| found | is_forbidden(u32::from(*byte))) {
-        return bytes;
-    }
-    scratch.clear();
-    scratch.extend(bytes.iter().copied().filter(|byte| !is_forbidden(u32::from(*byte))));
-    scratch
 }
 
 /// An element of valid UTF-8.

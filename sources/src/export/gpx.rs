@@ -12,7 +12,7 @@ use quick_xml::{
     events::{BytesStart, Event},
 };
 
-use super::{beside::Unread, element::text};
+use super::{beside::Unread, text::text};
 
 /// Longest file that is read: the places below take 50 MiB of it.
 const MAX_BYTES: u64 = 64 << 20;

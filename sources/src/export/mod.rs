@@ -59,6 +59,7 @@ mod skipped;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod text;
 mod window;
 
 use std::path::{Path, PathBuf};

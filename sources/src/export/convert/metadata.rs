@@ -6,7 +6,8 @@ use serde_json::{Map, Value as Json};
 use super::Converter;
 use crate::export::{
     date,
-    element::{Element, Reason, text},
+    element::{Element, Reason},
+    text::text,
 };
 
 /// Longest value that is looked for among those met before; longer ones (sync identifiers, links) hardly repeat.

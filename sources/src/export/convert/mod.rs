@@ -32,8 +32,9 @@ use super::{
     cache::Cache,
     date,
     device::{origin, origin_key, without_address},
-    element::{Element, Reason, text, without_controls},
+    element::{Element, Reason},
     skipped::{Skip, Skipped},
+    text::{text, without_controls},
 };
 
 /// Which records are wanted, and whose they are.

@@ -8,7 +8,8 @@ use serde_json::{Map, Value as Json};
 use super::{Attributes, Converter, Made, named, optional_number};
 use crate::export::{
     date,
-    element::{Element, Reason, text},
+    element::{Element, Reason},
+    text::text,
 };
 
 /// µs of a day without a change of the clock, such as each in UTC.

@@ -9,7 +9,10 @@ use afferent_core::{
 };
 
 use super::{Attributes, Converter, Made, metadata::beats, number, other};
-use crate::export::element::{Element, Reason, text};
+use crate::export::{
+    element::{Element, Reason},
+    text::text,
+};
 
 /// What a type attribute means.
 #[derive(Clone, Copy, Debug)]

@@ -13,9 +13,10 @@ use crate::export::{
     beside::{Side, Unread, read_whole},
     device::present,
     ecg::{self, Recording, read_recording},
-    element::{Element, Reason, text},
+    element::{Element, Reason},
     gpx::read_route,
     skipped::Skip,
+    text::text,
 };
 
 /// What the identifiers of clinical types begin with; the export has only what follows.

@@ -11,7 +11,8 @@ use afferent_core::{
 use super::{Attributes, Converter, Failure, Made, instant, named, number, optional_number};
 use crate::export::{
     device::present,
-    element::{Element, Reason, text},
+    element::{Element, Reason},
+    text::text,
 };
 
 /// What the constants of activities begin with.
