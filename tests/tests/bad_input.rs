@@ -75,7 +75,7 @@ fn dead_lettered(ran: Ran, dead: u32, parts: &[&str]) -> Ran {
     let ran = ran.exits(65);
     discreet(&ran);
     assert!(ran.stderr.contains(&format!("dead-lettered {dead} record")), "{}", ran.stderr);
-    assert!(ran.stderr.contains("state.redb"), "it says where they are: {}", ran.stderr);
+    assert!(ran.stderr.contains("afferent dlq ls "), "it says where they are: {}", ran.stderr);
     for part in parts {
         assert!(ran.stderr.contains(part), "{part:?} in {}", ran.stderr);
     }
