@@ -21,8 +21,8 @@
 //!
 //! # Closing an epoch
 //!
-//! On the interval, on a record or byte limit, when a source seals, on command, or at the end; never when neither
-//! records came nor a position moved: transforms `tick` and `snapshot` → sinks `prepare` → **save** → sinks
+//! On the interval, on a record or byte limit, when a source seals, on command, or at the end, and once more when receivers
+//! have acknowledged all that was pending; otherwise never when neither records came nor a position moved: transforms `tick` and `snapshot` → sinks `prepare` → **save** → sinks
 //! `commit` → publish `Committed` to the sources. Pulls that are under way are kept.
 //!
 //! # Errors
@@ -34,8 +34,8 @@
 //! | `Auth` | paused until `Resume`, then start again | the same | the same |
 //! | others | the run ends with the error | the run ends with the error | the run ends with the error |
 //!
-//! Blocking jobs of dropped stages are awaited before new stages are made, so nothing an undone epoch started
-//! can still act.
+//! Drivers of dropped stages are stopped, and their blocking jobs awaited, before new stages are made, so nothing an undone
+//! epoch started can still act.
 //!
 //! # Cancellation
 //!
