@@ -30,13 +30,16 @@ use crate::{
 /// How long pipelines may take to stop when the process ends. All have ended by then; this is for defects.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Shows what a pipeline has done.
+pub(crate) type Summary = Box<dyn Fn(&Ui)>;
+
 /// A pipeline to run.
 pub(crate) struct Job {
     pub(crate) spec: PipelineSpec,
     /// How people know it.
     pub(crate) title: String,
     /// Shows what there is to say before its accounts, when it has ended without an error.
-    pub(crate) summary: Option<Box<dyn Fn(&Ui)>>,
+    pub(crate) summary: Option<Summary>,
 }
 
 /// What pipelines left.

@@ -38,7 +38,7 @@ use crate::{
     account,
     args::{Global, ImportArgs},
     census::{Census, Counted, Results},
-    drive::{Job, PATIENCE, drive, not_started},
+    drive::{Job, PATIENCE, Summary, drive, not_started},
     exit::Exit,
     numbers::count,
     render::Channel,
@@ -165,7 +165,7 @@ impl Import {
     }
 
     /// Shows what was counted; `channel` is where people find it.
-    fn summary(&self, channel: Channel) -> Box<dyn Fn(&Ui)> {
+    fn summary(&self, channel: Channel) -> Summary {
         let (results, skipped) = (self.results.clone(), self.skipped.clone());
         Box::new(move |ui| {
             let (counted, skipped) = (results.get(), skipped.get());
