@@ -35,6 +35,7 @@ pub mod queue;
 pub mod random;
 pub mod record;
 pub mod reject;
+pub mod segment_log;
 mod snapshot;
 pub mod stage;
 #[cfg(any(test, feature = "testing"))]

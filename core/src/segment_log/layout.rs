@@ -14,8 +14,8 @@ pub(super) const HEADER_LEN: usize = COPY_AT + 64;
 /// Where the header is again: another sector, so that both are not lost at once.
 const COPY_AT: usize = 512;
 const BLOCK_LEN: usize = 52;
-/// Where the cut is.
-pub(super) const CUT_AT: usize = 64;
+/// Where cuts are: two, so that a new one never overwrites the one that holds.
+const CUTS_AT: [usize; 2] = [64, 128];
 const CUT_LEN: usize = 28;
 /// What precedes the payload of an entry; the whole of a mark.
 pub(super) const FRAME_LEN: usize = 20;
@@ -27,7 +27,7 @@ const MARK: u32 = u32::MAX;
 pub struct LogId([u8; 16]);
 
 impl LogId {
-    pub(super) fn from_u128(value: u128) -> LogId {
+    pub(super) const fn from_u128(value: u128) -> LogId {
         LogId(value.to_be_bytes())
     }
 }
@@ -144,9 +144,27 @@ impl Cut {
         bytes
     }
 
-    /// Reads the cut out of a header, if there is one.
+    /// Reads the cut that holds out of a header, if there is one: the lower, because a segment that was cut only shrinks.
     pub(super) fn decode(header: &[u8], seed: Seed) -> Option<Cut> {
-        let bytes = header.get(CUT_AT..CUT_AT + CUT_LEN)?;
+        let cuts = CUTS_AT.iter().filter_map(|at| Cut::decode_one(header.get(*at..*at + CUT_LEN)?, seed));
+        cuts.min_by_key(|cut| cut.number)
+    }
+
+    /// Where this cut goes in a header: over itself, else where it leaves the cut that holds alone.
+    pub(super) fn place_in(&self, header: &[u8], seed: Seed) -> usize {
+        let holding = Cut::decode(header, seed);
+        let at = |cut: Cut| {
+            let is_there = |at: &usize| header.get(*at..*at + CUT_LEN) == Some(&cut.encode(seed));
+            CUTS_AT.iter().position(is_there)
+        };
+        match holding.and_then(at) {
+            Some(place) if holding == Some(*self) => CUTS_AT[place],
+            Some(place) => CUTS_AT[1 - place],
+            None => CUTS_AT[0],
+        }
+    }
+
+    fn decode_one(bytes: &[u8], seed: Seed) -> Option<Cut> {
         let cut = Cut { number: u64_at(bytes, 0), offset: u64_at(bytes, 8), through: u64_at(bytes, 16) };
         (u32_at(bytes, 24) == seed.crc(&bytes[..24]) && cut.offset >= HEADER_LEN as u64).then_some(cut)
     }
@@ -156,9 +174,14 @@ impl Cut {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     /// A whole entry, whose payload has `len` bytes.
-    Entry { number: u64, len: usize },
+    Entry {
+        number: u64,
+        len: usize,
+    },
     /// Everything before it was synced; the next entry has this number.
-    Mark { number: u64 },
+    Mark {
+        number: u64,
+    },
     /// So far it is valid; this many bytes are needed to say more.
     Short(usize),
     Invalid,
@@ -179,7 +202,9 @@ impl Frame {
 
     /// Looks at bytes that begin with a frame.
     pub(super) fn decode(bytes: &[u8], seed: Seed) -> Frame {
-        let Some((head, rest)) = bytes.split_first_chunk::<FRAME_LEN>() else { return Frame::Short(FRAME_LEN) };
+        let Some((head, rest)) = bytes.split_first_chunk::<FRAME_LEN>() else {
+            return Frame::Short(FRAME_LEN);
+        };
         if u32_at(head, 16) != seed.crc(&head[..16]) {
             return Frame::Invalid;
         }

@@ -27,21 +27,25 @@
 //! which damage was found; other names are left alone. All numbers are little-endian, checksums are CRC-32C.
 //!
 //! ```text
-//! segment                          header block                frame
-//!    0  header block                  0  magic "AFLOGSEG"         0  number            u64
-//!   64  cut, or zeros                 8  version       u32        8  length            u32
-//!  512  header block, again          12  crc of 0..12  u32       12  crc of payload    u32
-//!  576  frames, to the end           16  log id        16 bytes  16  crc of seed,0..16 u32
-//!                                    32  segment       u64       20  payload
-//! cut                                40  first number  u64
-//!    0  number of the end    u64     48  crc of 0..48  u32    seed = crc of log id, segment
-//!    8  offset of the end    u64
+//! segment                       header block                  frame
+//!    0  header block               0  magic "AFLOGSEG"           0  number             u64
+//!   64  cut, or zeros              8  version         u32        8  length             u32
+//!  128  cut, or zeros             12  crc of 0..12    u32       12  crc of payload     u32
+//!  512  header block, again       16  log id     16 bytes       16  crc of seed, 0..16 u32
+//!  576  frames, to the end        32  segment         u64       20  payload
+//!                                 40  first number    u64
+//! cut                             48  crc of 0..48    u32
+//!    0  number of the end    u64
+//!    8  offset of the end    u64  seed: crc of log id, segment
 //!   16  void through segment u64
 //!   24  crc of seed, 0..24   u32
 //! ```
 //!
 //! The second header is in another sector than the first; either will do. The version has a checksum of its own, at a
 //! place that no version will move, so that a damaged segment is not mistaken for one of a newer program.
+//!
+//! Of two cuts the one with the lower number holds. A new one is written over the other, so that a cut that was done
+//! can't come undone while the next one is written.
 //!
 //! A frame is an entry, or, with the length `0xFFFFFFFF`, a *mark*: it has no payload, its number is that of the next
 //! entry, and it says that everything before it in the segment was synced. An entry that does not fit into a segment
@@ -52,7 +56,8 @@
 //! - **append**: into a buffer; when it is full, one write at the end of the last segment.
 //! - **sync**: write the buffer; sync the file; *only then* write a mark (not synced: it matters only if it survives).
 //! - **roll**: sync the last segment; create the next, write its header, sync it, sync the directory; only then append.
-//!   A file without a valid header and not longer than one is a creation that was cut short: it is removed.
+//!   A file without a valid header and not longer than one is a creation that was cut short, and holds nothing: it is
+//!   removed.
 //! - **truncate** to an entry of segment *k*: write the cut into the header of *k* and sync it. *This is the point at which
 //!   the log is cut*: segments after *k* up to the one named in the cut are void. Remove them, sync the directory, cut the
 //!   file of *k* and sync it. Opening finishes what a crash interrupted. No step needs free space, because a full disk may

@@ -38,8 +38,13 @@ pub(super) struct Scan {
 impl Scan {
     /// Reads all frames.
     pub(super) fn of(window: &mut Window, header: &Header) -> io::Result<Scan> {
-        let mut scan =
-            Scan { holes: Vec::new(), offset: HEADER_LEN as u64, number: header.first, mark: None, entries: 0 };
+        let mut scan = Scan {
+            holes: Vec::new(),
+            offset: HEADER_LEN as u64,
+            number: header.first,
+            mark: None,
+            entries: 0,
+        };
         let seed = header.seed();
         loop {
             let frame = window.frame(scan.offset, seed)?;
@@ -57,7 +62,7 @@ impl Scan {
                     }
                     scan.offset += len;
                 }
-                None => match window.find(scan.offset + 1, seed, scan.number)? {
+                None => match window.find(scan.offset + 1, seed, scan.number..=u64::MAX)? {
                     Some((to, next)) => {
                         scan.hole(to, next);
                         (scan.offset, scan.number) = (to, next);

@@ -1,6 +1,6 @@
 //! A window on a file: reads in chunks, looks at frames.
 
-use std::{io, sync::Arc};
+use std::{io, ops::RangeInclusive, sync::Arc};
 
 use super::layout::{FRAME_LEN, Frame, Seed, number_of};
 use crate::disk::DiskFile;
@@ -26,14 +26,19 @@ impl Window {
         Window { file, end, start: 0, bytes: buffer }
     }
 
-    /// The buffer, and where it begins in the file.
-    pub(super) fn into_buffer(self) -> (Vec<u8>, u64) {
-        (self.bytes, self.start)
+    /// What is in memory.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
     }
 
-    /// Where the file, or what may be looked at of it, ends.
+    /// Where what is looked at of the file ends.
     pub(super) fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Where `offset`, which is in memory, is there.
+    pub(super) fn index(&self, offset: u64) -> usize {
+        (offset - self.start) as usize
     }
 
     /// The bytes from `offset` on that are in memory.
@@ -70,18 +75,24 @@ impl Window {
         }
     }
 
-    /// The first valid frame at `from` or after, whose number is not below `number`: its offset and number.
-    pub(super) fn find(&mut self, from: u64, seed: Seed, number: u64) -> io::Result<Option<(u64, u64)>> {
+    /// The first valid frame at `from` or after, whose number is one of `numbers`: its offset and number.
+    ///
+    /// It takes linear time, whatever is in the bytes: payloads are looked at only behind a valid head, and nobody
+    /// outside can make one, because its checksum begins with the log's id.
+    pub(super) fn find(
+        &mut self,
+        from: u64,
+        seed: Seed,
+        numbers: RangeInclusive<u64>,
+    ) -> io::Result<Option<(u64, u64)>> {
         let mut offset = from;
         loop {
-            // Each lost entry took some bytes, so the numbers that can follow are few: hardly any place is a candidate.
-            let most = number.saturating_add(self.end);
             let bytes = self.at(offset, FRAME_LEN)?;
             if bytes.len() < FRAME_LEN {
                 return Ok(None);
             }
             let candidate = bytes.windows(FRAME_LEN).position(|bytes| {
-                number_of(bytes).is_some_and(|found| (number..=most).contains(&found))
+                number_of(bytes).is_some_and(|number| numbers.contains(&number))
                     && Frame::decode(bytes, seed) != Frame::Invalid
             });
             let Some(skip) = candidate else {
