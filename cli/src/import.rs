@@ -255,7 +255,7 @@ fn for_programs(counted: &BTreeMap<String, Counted>, skipped: &Skipped, ui: &Ui)
         ui.json(&json!({ "type": kind, "records": records, "first": first.to_string(), "last": last.to_string() }));
     }
     for (skip, number) in skipped.iter() {
-        ui.json(&json!({ "passed_over": skip.to_string(), "count": number }));
+        ui.json(&json!({ "passed_over": skip.code(), "what": skip.to_string(), "count": number }));
     }
 }
 

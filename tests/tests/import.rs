@@ -66,7 +66,7 @@ fn an_import_goes_on_by_position() {
             continue;
         }
         let Some(offset) = saved_offset(&place, &pipeline).filter(|offset| *offset > 0) else { continue };
-        assert!(offset >= before, "positions go forward");
+        assert!(offset > before, "each run gets further");
         let mut running = place.start(&import);
         running.says("going on in");
         running.signal("KILL");
@@ -113,7 +113,7 @@ fn a_dry_run_counts_and_leaves_nothing() {
     let ran = place.run(&["import", "export.xml", "--dry-run", "-o", "json"]).exits(0);
     let (types, passed_over) = counts(&ran.stdout);
     assert_eq!(std::fs::read_dir(place.path()).expect("the place").count(), 1, "nothing but the export");
-    assert!(types.len() > 8 && passed_over.keys().any(|reason| reason.contains("characteristics")));
+    assert!(types.len() > 8 && passed_over.keys().any(|reason| reason == "characteristics"));
     let total: u64 = types.values().sum();
 
     let ran = place.run(&["import", "export.xml", "--dry-run", "--types", "HeartRate"]).exits(0);

@@ -90,7 +90,7 @@ fn date_or_quantity(text: &str) -> Option<MetaValue> {
 }
 
 /// Whether valid JSON is at most [`MAX_JSON_DEPTH`] deep.
-pub(crate) fn is_shallow(text: &str) -> bool {
+pub fn is_shallow(text: &str) -> bool {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {

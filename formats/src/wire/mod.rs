@@ -48,6 +48,7 @@ mod with;
 
 pub use self::decode::{Refused, WireDecoder};
 pub use self::encode::{WireEncoder, write_metadata, write_record, write_value};
+pub use self::metadata::is_shallow;
 pub(crate) use self::{
     metadata::read_metadata,
     reason::{cause, printable},

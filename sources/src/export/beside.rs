@@ -3,22 +3,28 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    io::{self, BufReader, ErrorKind as Io, Read},
+    io::{self, ErrorKind as Io, Read},
     path::{Component, Path, PathBuf},
 };
 
-use afferent_core::{Reject, Result, io_error, reject::HEAD_BYTES};
+use afferent_core::{Error, Reject, Result, io_error, reject::HEAD_BYTES};
+use foldhash::fast::FixedState;
 use zip::{ZipArchive, result::ZipError};
 
-use super::locate::{FILE_BUFFER, entry_names, file_name, zip_error};
+use super::{
+    locate::{file_name, is_junk, zip_error},
+    shared::Shared,
+};
 
 /// What the folder of electrocardiograms is called.
 const ECG_FOLDER: &str = "electrocardiograms";
 
+/// Most files of a zip that are looked at: an export has thousands, and each takes some hundred bytes of memory.
+const MAX_ENTRIES: usize = 200_000;
+
 /// Reads the files beside the XML, by the paths that elements name them with.
 #[derive(Debug)]
 pub(super) enum Beside {
-    /// In the zip, which is opened a second time: the XML is inflated meanwhile.
     Zip(Box<Entries>),
     /// In the directory that the XML is in.
     Directory(PathBuf),
@@ -30,6 +36,13 @@ pub(super) enum Side<T> {
     /// It is there and is not what it should be.
     Bad(Reject),
     Missing,
+}
+
+/// Whether a reject keeps the head of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    Kept,
+    Dropped,
 }
 
 /// Why a file could not be read.
@@ -54,69 +67,78 @@ impl From<io::Error> for Unread {
 #[derive(Debug)]
 pub(super) struct Entries {
     zip: String,
-    archive: ZipArchive<BufReader<File>>,
+    archive: ZipArchive<Shared>,
     /// The folder of the XML: empty, or with a slash at its end.
     folder: String,
-    /// Entries in that folder and those below it, by whole name.
-    by_name: HashMap<String, usize>,
-    /// The same by the last part of the name, for exports that were unpacked and packed again. Export files have names
-    /// of their own, whatever folder they are in.
-    by_last: HashMap<String, usize>,
+    /// Entries in that folder and those below it, by a hash of their raw names; those that share one follow from the
+    /// names themselves.
+    by_name: HashMap<u64, Vec<u32>, FixedState>,
 }
 
 impl Beside {
-    /// The files beside the entry `xml` of the zip at `path`.
+    /// The files beside the entry `xml` of `archive`, which was read from the zip at `path`.
     ///
     /// # Errors
-    /// As of opening the zip.
-    pub(super) fn in_zip(path: &Path, xml: &str) -> Result<Beside> {
-        let file = File::open(path).map_err(|error| io_error("open", path, error))?;
-        let mut archive = ZipArchive::new(BufReader::with_capacity(FILE_BUFFER, file))
-            .map_err(|error| zip_error(path, None, error))?;
+    /// `State` when it is damaged or has too many entries.
+    pub(super) fn in_zip(path: &Path, archive: ZipArchive<Shared>, xml: &str) -> Result<Beside> {
+        if archive.len() > MAX_ENTRIES {
+            return Err(Error::state(format!(
+                "{} has {} entries, more than the {MAX_ENTRIES} of an Apple Health export; give the export.zip as \
+                 the phone made it, or the folder it was unpacked to",
+                path.display(),
+                archive.len()
+            )));
+        }
         let folder = xml.rfind('/').map_or("", |slash| &xml[..=slash]).to_owned();
-        let (mut by_name, mut by_last) = (HashMap::new(), HashMap::new());
-        for (index, name) in entry_names(path, &mut archive)? {
-            if name != xml && name.starts_with(&folder) {
-                by_last.entry(last(&name).to_owned()).or_insert(index);
-                by_name.insert(name, index);
+        let mut by_name: HashMap<u64, Vec<u32>, FixedState> = HashMap::default();
+        for index in 0..archive.len() {
+            let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
+            let name = String::from_utf8_lossy(entry.name_raw());
+            if entry.is_file() && *name != *xml && name.starts_with(&folder) && !is_junk(&name) {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                by_name.entry(hash(&name)).or_default().push(index);
             }
         }
-        let zip = file_name(path);
-        Ok(Beside::Zip(Box::new(Entries { zip, archive, folder, by_name, by_last })))
+        Ok(Beside::Zip(Box::new(Entries { zip: file_name(path), archive, folder, by_name })))
     }
 
     /// The names of the electrocardiograms, in order. They stand in no element.
     ///
     /// # Errors
     /// `Transient` when the directory can't be read.
-    pub(super) fn electrocardiograms(&self) -> Result<Vec<String>> {
-        let is_csv = |name: &str| name.to_ascii_lowercase().ends_with(".csv");
-        let mut names: Vec<String> = match self {
-            Beside::Zip(entries) => {
-                let folder = format!("{}{ECG_FOLDER}/", entries.folder);
-                let names = entries.by_name.keys().filter_map(|name| name.strip_prefix(&folder));
-                names.map(str::to_owned).collect()
-            }
+    pub(super) fn electrocardiograms(&mut self) -> Result<Vec<String>> {
+        let mut names = match self {
+            Beside::Zip(entries) => entries.names_in(ECG_FOLDER),
             Beside::Directory(directory) => {
                 let folder = directory.join(ECG_FOLDER);
                 let failed = |error| io_error("read", &folder, error);
-                let listed = match fs::read_dir(&folder) {
-                    Ok(listed) => listed,
-                    Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => {
-                        return Ok(Vec::new());
-                    }
-                    Err(error) => return Err(failed(error)),
-                };
+                if !is_inside(directory, Path::new(ECG_FOLDER)).is_some_and(|found| found.is_dir()) {
+                    return Ok(Vec::new());
+                }
                 let mut names = Vec::new();
-                for entry in listed {
-                    names.extend(entry.map_err(failed)?.file_name().into_string());
+                for entry in fs::read_dir(&folder).map_err(failed)? {
+                    let entry = entry.map_err(failed)?;
+                    if entry.file_type().map_err(failed)?.is_file() {
+                        names.push(entry.file_name().to_string_lossy().into_owned());
+                    }
                 }
                 names
             }
         };
-        names.retain(|name| is_csv(name));
+        names.retain(|name| name.to_ascii_lowercase().ends_with(".csv") && !is_junk(name));
         names.sort_unstable();
         Ok(names.into_iter().map(|name| format!("{ECG_FOLDER}/{name}")).collect())
+    }
+
+    /// Names and sizes of the electrocardiograms in a directory, for its fingerprint: those of a zip do not change.
+    pub(super) fn fingerprint(directory: &Path) -> Result<String> {
+        let mut beside = Beside::Directory(directory.to_owned());
+        let mut text = String::new();
+        for name in beside.electrocardiograms()? {
+            let size = fs::metadata(directory.join(&name)).map_or(0, |found| found.len());
+            text += &format!("{name} {size}\n");
+        }
+        Ok(if text.is_empty() { text } else { format!(" {:08x}", crc32c::crc32c(text.as_bytes())) })
     }
 
     /// Reads with `parse` the file that an element names as `/workout-routes/route.gpx`: relative to the folder of the XML.
@@ -126,17 +148,17 @@ impl Beside {
     pub(super) fn read<T>(
         &mut self,
         pointer: &str,
+        head: Head,
         parse: impl FnOnce(&mut dyn Read) -> Result<T, Unread>,
     ) -> Result<Side<T>> {
         let pointer = pointer.trim_start_matches('/');
         match self {
             Beside::Zip(entries) => {
                 let name = format!("{}{pointer}", entries.folder);
-                let index = entries.by_name.get(&name).or_else(|| entries.by_last.get(last(pointer)));
-                let Some(index) = index else { return Ok(Side::Missing) };
+                let Some(index) = entries.find(&name) else { return Ok(Side::Missing) };
                 let label = format!("{}!{name}", entries.zip);
-                match entries.archive.by_index(*index) {
-                    Ok(entry) => read(entry, label, parse),
+                match entries.archive.by_index(index) {
+                    Ok(entry) => read(entry, label, head, parse),
                     Err(ZipError::Io(error)) if error.raw_os_error().is_some() => {
                         Err(io_error("read", Path::new(&label), error))
                     }
@@ -147,32 +169,72 @@ impl Beside {
             }
             Beside::Directory(directory) => {
                 let relative = Path::new(pointer);
-                // The path comes from the export: it must not lead out of its folder.
-                let stays = relative.components().all(|part| matches!(part, Component::Normal(_)));
-                if pointer.is_empty() || !stays {
+                if !is_inside(directory, relative).is_some_and(|found| found.is_file()) {
                     return Ok(Side::Missing);
                 }
                 let path = directory.join(relative);
                 match File::open(&path) {
-                    Ok(file) => read(file, pointer.to_owned(), parse),
-                    Err(error) => match error.kind() {
-                        Io::NotFound | Io::NotADirectory | Io::InvalidFilename => Ok(Side::Missing),
-                        Io::PermissionDenied => Ok(Side::Bad(Reject::raw(
-                            &[],
-                            format!("the file can't be opened: {error}"),
-                            pointer,
-                        ))),
-                        _ => Err(io_error("open", &path, error)),
-                    },
+                    Ok(file) => read(file, pointer.to_owned(), head, parse),
+                    Err(error) if error.kind() == Io::NotFound => Ok(Side::Missing),
+                    Err(error) if error.kind() == Io::PermissionDenied => {
+                        Ok(Side::Bad(Reject::raw(&[], format!("the file can't be opened: {error}"), pointer)))
+                    }
+                    Err(error) => Err(io_error("open", &path, error)),
                 }
             }
         }
     }
 }
 
+impl Entries {
+    fn find(&mut self, name: &str) -> Option<usize> {
+        let candidates = self.by_name.get(&hash(name))?;
+        // Of several with one name the last counts, as to every unzip.
+        for index in candidates.iter().rev() {
+            let index = *index as usize;
+            let entry = self.archive.by_index_data(index).ok()?;
+            if String::from_utf8_lossy(entry.name_raw()) == name {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// The names of the files in a folder beside the XML, without those in folders below.
+    fn names_in(&mut self, folder: &str) -> Vec<String> {
+        let folder = format!("{}{folder}/", self.folder);
+        let mut names = Vec::new();
+        for index in self.by_name.values().flatten() {
+            let Ok(entry) = self.archive.by_index_data(*index as usize) else { continue };
+            let name = String::from_utf8_lossy(entry.name_raw());
+            names.extend(name.strip_prefix(&folder).filter(|name| !name.contains('/')).map(str::to_owned));
+        }
+        names
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    use std::hash::BuildHasher;
+    FixedState::default().hash_one(name)
+}
+
+/// What stands at `relative` in `directory`, unless the way there leads through anything but folders. The path comes from
+/// the export: it must not lead out of its folder, and neither must a link.
+fn is_inside(directory: &Path, relative: &Path) -> Option<fs::Metadata> {
+    let mut path = directory.to_owned();
+    let mut found = None;
+    for part in relative.components() {
+        let Component::Normal(part) = part else { return None };
+        path.push(part);
+        found = Some(fs::symlink_metadata(&path).ok().filter(|found| !found.is_symlink())?);
+    }
+    found
+}
+
 fn read<T>(
     input: impl Read,
     label: String,
+    head: Head,
     parse: impl FnOnce(&mut dyn Read) -> Result<T, Unread>,
 ) -> Result<Side<T>> {
     let mut input = Watched { input, head: Vec::new(), length: 0, crc: 0 };
@@ -180,7 +242,8 @@ fn read<T>(
         Ok(value) => Ok(Side::Read(value)),
         Err(Unread::Failed(error)) => Err(io_error("read", Path::new(&label), error)),
         Err(Unread::Bad(reason)) => {
-            Ok(Side::Bad(Reject::too_long(&input.head, input.length, input.crc, reason, label)))
+            let kept = if head == Head::Kept { &input.head[..] } else { &[] };
+            Ok(Side::Bad(Reject::too_long(kept, input.length, input.crc, reason, label)))
         }
     }
 }
@@ -202,11 +265,6 @@ impl<R: Read> Read for Watched<R> {
         self.crc = crc32c::crc32c_append(self.crc, bytes);
         Ok(count)
     }
-}
-
-/// The last part of a path.
-fn last(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// Reads `input` whole, unless it is longer than `limit` bytes.

@@ -28,7 +28,7 @@ use afferent_core::{
 use super::{beside::Unread, date};
 
 /// Longest file that is read: a recording of 30 s has 130 KiB.
-pub(super) const MAX_BYTES: u64 = 8 << 20;
+pub(super) const MAX_BYTES: u64 = 2 << 20;
 
 /// Rows before the first voltage; exports have ten.
 const MAX_HEAD_ROWS: usize = 32;
@@ -58,40 +58,40 @@ pub(super) fn read_recording(bytes: &[u8]) -> Result<Recording, Unread> {
     let text = String::from_utf8_lossy(bytes);
     let mut lines =
         text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut rows: Vec<&str> = Vec::new();
-    let mut start = None;
-    let mut voltages = Vec::new();
-    for (index, line) in lines.by_ref().enumerate() {
-        if let Some(voltage) = voltage(line) {
-            voltages.push(voltage);
-            break;
-        }
-        if index == MAX_HEAD_ROWS {
-            return Err(bad("no voltage follows the head"));
-        }
+    let (mut rows, mut start, mut factor) = (Vec::new(), None, None);
+    for line in lines.by_ref().take(MAX_HEAD_ROWS) {
         let value = line.split_once(',').map_or("", |(_, value)| value.trim().trim_matches('"'));
         match start {
             None => start = date::instant(value),
-            Some(_) => rows.push(value),
+            Some(_) => {
+                rows.push(value);
+                factor = UNITS.iter().find(|(unit, _)| *unit == value).map(|(_, factor)| *factor);
+                if factor.is_some() {
+                    break;
+                }
+            }
         }
     }
     let start = start.ok_or_else(|| bad("expected the date of the recording in the head, found none"))?;
+    // The unit is the last row of the head: whatever follows is a voltage.
+    let factor = factor.ok_or_else(|| bad("expected a unit of µV, mV or V in the head, found none"))?;
     let [classification, symptoms, version, device, rate, tail @ ..] = &rows[..] else {
         return Err(bad(
             "expected classification, symptoms, version, device and sample rate, found fewer rows",
         ));
     };
-    let frequency = rate.split_whitespace().next().and_then(decimal).filter(|rate| *rate > 0.0);
+    let rate = rate.split_whitespace().next().unwrap_or_default().replace(',', ".");
+    let frequency = number(&rate).filter(|rate| *rate > 0.0);
     let frequency = frequency.ok_or_else(|| bad("the sample rate is no number"))?;
-    let factor = tail.iter().find_map(|value| UNITS.iter().find(|(unit, _)| unit == value));
-    let (_, factor) = factor.ok_or_else(|| bad("expected a unit of µV, mV or V, found none"))?;
+    let mut voltages = Vec::new();
+    let mut sign = None;
     for line in lines {
-        voltages.push(voltage(line).ok_or_else(|| bad("a voltage is no number"))?);
+        voltages.push(voltage(line, &mut sign).ok_or_else(|| bad("a voltage is no number"))?);
     }
     if voltages.is_empty() {
         return Err(bad("no voltage follows the head"));
     }
-    if *factor != 1.0 {
+    if factor != 1.0 {
         voltages.iter_mut().for_each(|voltage| *voltage *= factor);
     }
     let present = |text: &str| (!text.is_empty()).then(|| Name::from(text));
@@ -128,18 +128,23 @@ fn named(name: Name) -> Device {
     }
 }
 
-/// A line that is a number.
-fn voltage(line: &str) -> Option<f64> {
-    decimal(line.trim_end_matches(',').trim_matches('"'))
-}
-
-/// A number with a point or a comma.
-fn decimal(text: &str) -> Option<f64> {
-    // Not `nan` or `inf`, which are numbers to Rust.
-    if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.' | ',')) {
+/// A line that is a number. `sign` is the decimal sign of the lines before: the phone writes one, and no sign between
+/// thousands, so a line with the other one is none.
+fn voltage(line: &str, sign: &mut Option<char>) -> Option<f64> {
+    // The minus of some languages.
+    let line = line.trim_end_matches(',').trim_matches('"').replace('\u{2212}', "-");
+    if let Some(found) = line.chars().find(|c| matches!(c, '.' | ','))
+        && *sign.get_or_insert(found) != found
+    {
         return None;
     }
-    text.replace(',', ".").parse().ok().filter(|number: &f64| number.is_finite())
+    number(&line.replace(',', "."))
+}
+
+/// A finite number in digits: not `nan` or `inf`, which are numbers to Rust.
+fn number(text: &str) -> Option<f64> {
+    let digits = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
+    text.parse().ok().filter(|number: &f64| text.chars().all(digits) && number.is_finite())
 }
 
 #[cfg(test)]
@@ -184,6 +189,17 @@ mod tests {
         assert!(bad(&ENGLISH.replace("59.5", "high")).contains("no number"));
         assert!(!bad(&ENGLISH.replace("59.5", "high")).contains("high"));
         assert!(bad(&ENGLISH.replace("-48.673\n59.5\n12\n", "")).contains("no voltage"));
-        assert!(bad(&"a,b\n".repeat(1000)).contains("no voltage"));
+        assert!(bad(&"a,b\n".repeat(1000)).contains("date"));
+        assert!(bad(&ENGLISH.replace("Unit,µV\n", "")).contains("unit"));
+        assert!(bad(&ENGLISH.replace("-48.673", "junk")).contains("no number"), "also the first");
+        assert!(bad(&ENGLISH.replace("-48.673", "-1,234.5")).contains("no number"), "thousands");
+        assert!(
+            bad(&ENGLISH.replace("-48.673", "-1,300")).contains("no number"),
+            "another sign than the rest"
+        );
+        let Ok(minus) = read_recording(ENGLISH.replace("-48.673", "\u{2212}48.673").as_bytes()) else {
+            panic!("it is a recording")
+        };
+        assert_eq!(minus, english);
     }
 }

@@ -1,7 +1,7 @@
 //! Workout routes: GPX 1.1 as the export writes it, a `trkpt` for each place with its speed, course and accuracies as
 //! extensions.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 use afferent_core::{
     Timestamp,
@@ -14,11 +14,15 @@ use quick_xml::{
 
 use super::{beside::Unread, text::text};
 
-/// Longest file that is read: the places below take 50 MiB of it.
-const MAX_BYTES: u64 = 64 << 20;
+/// Most places of a route that are read: more than a day with one a second. They take 9 MiB, and while they are written
+/// some 400 bytes each.
+const MAX_PLACES: usize = 100_000;
 
-/// Most places of a route that are read: two days with one a second. They take 18 MiB.
-const MAX_PLACES: usize = 200_000;
+/// Longest file that is read: so many places take 25 MiB of it.
+const MAX_BYTES: u64 = 32 << 20;
+
+/// Longest stretch without a tag: places have some 30 bytes, names of routes a line.
+const MAX_STRETCH: usize = 64 << 10;
 
 /// Reads a route. The times of a GPX file are UTC, so they are exact whatever zone the phone was in.
 ///
@@ -26,11 +30,11 @@ const MAX_PLACES: usize = 200_000;
 /// Why it can't be read, without any value of it. A place without a position or time is such a reason: what is left
 /// would be another route.
 pub(super) fn read_route(input: impl Read) -> Result<Route, Unread> {
-    let mut input = input.take(MAX_BYTES);
+    let mut input = Stretches { input: input.take(MAX_BYTES + 1), since: 0, too_long: false };
     let mut locations = Vec::new();
     let mut place: Option<Place> = None;
-    let mut field = None;
-    let (mut is_gpx, mut has_ended) = (false, false);
+    let (mut field, mut content) = (None, String::new());
+    let (mut is_gpx, mut has_ended, mut broken) = (false, false, None);
     {
         let mut reader = Reader::from_reader(BufReader::new(&mut input));
         let config = reader.config_mut();
@@ -48,14 +52,16 @@ pub(super) fn read_route(input: impl Read) -> Result<Route, Unread> {
                 Ok(Event::Start(tag)) => {
                     is_gpx |= tag.local_name().as_ref() == "gpx";
                     field = place.as_ref().and_then(|_| Field::of(tag.local_name().as_ref()));
+                    content.clear();
                 }
-                Ok(Event::Text(content)) => {
-                    if let (Some(field), Some(place)) = (field, &mut place) {
+                Ok(Event::Text(part)) if field.is_some() => content.push_str(&part),
+                Ok(Event::CData(part)) if field.is_some() => content.push_str(&part),
+                Ok(Event::GeneralRef(part)) if field.is_some() => content += &text(&format!("&{};", &*part)),
+                Ok(Event::End(tag)) => {
+                    if let (Some(field), Some(place)) = (field.take(), &mut place) {
                         place.set(field, &content);
                     }
-                }
-                Ok(Event::End(tag)) => {
-                    field = None;
+                    content.clear();
                     has_ended |= tag.local_name().as_ref() == "gpx";
                     if tag.local_name().as_ref() == "trkpt"
                         && let Some(place) = place.take()
@@ -69,17 +75,27 @@ pub(super) fn read_route(input: impl Read) -> Result<Route, Unread> {
                 Ok(Event::Eof) => break,
                 Ok(_) => {}
                 Err(quick_xml::Error::Io(error)) => {
-                    return Err(match error.raw_os_error() {
-                        Some(code) => Unread::Failed(std::io::Error::from_raw_os_error(code)),
+                    broken = Some(match error.raw_os_error() {
+                        Some(code) => Unread::Failed(io::Error::from_raw_os_error(code)),
                         None => Unread::Bad(format!("the file is damaged: {error}")),
                     });
+                    break;
                 }
-                Err(_) => return Err(Unread::Bad("the file is no well-formed XML".to_owned())),
+                Err(_) => {
+                    broken = Some(Unread::Bad("the file is no well-formed XML".to_owned()));
+                    break;
+                }
             }
         }
     }
-    if input.limit() == 0 {
+    if input.input.limit() == 0 {
         return Err(Unread::Bad(format!("the file is longer than {} MiB", MAX_BYTES >> 20)));
+    }
+    if input.too_long {
+        return Err(Unread::Bad(format!("the file has more than {} KiB without a tag", MAX_STRETCH >> 10)));
+    }
+    if let Some(broken) = broken {
+        return Err(broken);
     }
     if !is_gpx {
         return Err(Unread::Bad("expected a GPX document, found something else".to_owned()));
@@ -87,7 +103,28 @@ pub(super) fn read_route(input: impl Read) -> Result<Route, Unread> {
     if place.is_some() || !has_ended {
         return Err(Unread::Bad("the file is cut short: expected </gpx>".to_owned()));
     }
+    locations.shrink_to_fit();
     Ok(Route { locations })
+}
+
+/// Ends the input where there is no tag for too long, because all that is between two tags is held.
+struct Stretches<R> {
+    input: R,
+    since: usize,
+    too_long: bool,
+}
+
+impl<R: Read> Read for Stretches<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.too_long {
+            return Ok(0);
+        }
+        let count = self.input.read(out)?;
+        let bytes = &out[..count];
+        self.since = memchr::memrchr2(b'<', b'>', bytes).map_or(self.since + count, |last| count - last);
+        self.too_long = self.since > MAX_STRETCH;
+        Ok(count)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +151,7 @@ impl Field {
     }
 }
 
-/// A place that is being read. A field that can't be read is `Some(None)`.
+/// A place that is being read.
 #[derive(Debug, Default)]
 struct Place {
     time: Option<Timestamp>,
@@ -212,5 +249,14 @@ mod tests {
         assert!(bad(&text.replace("4.076904", "high")).contains("a number"));
         assert!(!bad(&text.replace("4.076904", "high")).contains("high"));
         assert!(bad("<gpx><trkpt lat=\"1\"").contains("well-formed"));
+
+        let parts = text.replace("4.076904", "4&#46;0<!-- x -->7<![CDATA[69]]>04");
+        let Ok(parts) = read_route(parts.as_bytes()) else { panic!("it is a route") };
+        assert_eq!(parts.locations[0].altitude, Some(4.076904), "a number in parts");
+        assert!(bad(&text.replace("Route", &"x".repeat(MAX_STRETCH * 2))).contains("without a tag"));
+        let place = "<trkpt lat=\"1\" lon=\"2\"><time>2026-03-01T17:00:02Z</time></trkpt>";
+        let many = format!("<gpx>{}</gpx>", place.repeat(MAX_PLACES + 1));
+        assert!(bad(&many).contains("more than 100000 places"));
+        assert!(bad(&format!("<gpx>{}", "<x>long</x>".repeat(4 << 20))).contains("longer than 32 MiB"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, ErrorKind as Io, Read, Seek, SeekFrom},
+    io::{self, ErrorKind as Io, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -13,10 +13,8 @@ use super::{
     beside::Beside,
     element::ROOT,
     prolog::{self, Found, MAX_PROLOG_BYTES},
+    shared::Shared,
 };
-
-/// Bytes read from the file at a time, below the inflater.
-pub(super) const FILE_BUFFER: usize = 64 << 10;
 
 /// How much of a plain XML is in its fingerprint: the DTD, the time of the export and the first records.
 const FINGERPRINT_BYTES: u64 = 64 << 10;
@@ -40,7 +38,7 @@ pub(super) struct Located {
 
 #[derive(Debug)]
 enum Kind {
-    Zip { archive: ZipArchive<BufReader<File>>, index: usize, name: String },
+    Zip { archive: ZipArchive<Shared>, index: usize, name: String },
     Xml(File),
 }
 
@@ -50,11 +48,17 @@ impl Located {
     /// # Errors
     /// `Config` when there is no file to read, `State` when it is no export or damaged.
     pub(super) fn open(path: &Path) -> Result<Located> {
-        let mut file = File::open(path).map_err(|error| cant_open(path, error))?;
-        let metadata = file.metadata().map_err(|error| cant_open(path, error))?;
+        let metadata = fs::metadata(path).map_err(|error| cant_open(path, error))?;
         if metadata.is_dir() {
             return Located::in_directory(path);
         }
+        if !metadata.is_file() {
+            return Err(Error::config(format!(
+                "{} is no file; expected an export.zip, the folder it was unpacked to, or the export.xml in it",
+                path.display()
+            )));
+        }
+        let mut file = File::open(path).map_err(|error| cant_open(path, error))?;
         if metadata.len() == 0 {
             return Err(Error::state(format!("{} is empty; {GET_IT_AGAIN}", path.display())));
         }
@@ -66,7 +70,12 @@ impl Located {
         match prolog::find_root_in(&mut file).map_err(|error| io_error("read", path, error))? {
             Found::Export(_) => Ok(Located {
                 label: file_name(path),
-                fingerprint: format!("xml {} {:08x}", metadata.len(), crc32c::crc32c(&head)),
+                fingerprint: format!(
+                    "xml {} {:08x}{}",
+                    metadata.len(),
+                    crc32c::crc32c(&head),
+                    Beside::fingerprint(directory_of(path))?
+                ),
                 size: metadata.len(),
                 kind: Kind::Xml(file),
                 path: path.to_owned(),
@@ -81,17 +90,24 @@ impl Located {
     }
 
     fn in_zip(path: &Path, file: File) -> Result<Located> {
-        let mut archive = ZipArchive::new(BufReader::with_capacity(FILE_BUFFER, file))
-            .map_err(|error| zip_error(path, None, error))?;
+        let shared = Shared::new(file).map_err(|error| io_error("read", path, error))?;
+        let mut archive = ZipArchive::new(shared).map_err(|error| zip_error(path, None, error))?;
         let mut entries = Vec::with_capacity(archive.len());
-        for (index, name) in entry_names(path, &mut archive)? {
+        for index in 0..archive.len() {
             let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
-            entries.push((entry.size(), index, name, entry.encrypted(), entry.crc32()));
+            if entry.is_file() && !is_junk(&String::from_utf8_lossy(entry.name_raw())) {
+                entries.push((entry.size(), index));
+            }
         }
         // The export is nearly always the largest entry.
-        entries.sort_by_key(|(size, index, ..)| (std::cmp::Reverse(*size), *index));
+        entries.sort_by_key(|(size, index)| (std::cmp::Reverse(*size), *index));
         let mut refused = None;
-        for (size, index, name, encrypted, crc) in entries {
+        for (size, index) in entries {
+            let (name, encrypted, crc) = {
+                let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
+                let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+                (name, entry.encrypted(), entry.crc32())
+            };
             if encrypted {
                 refused.get_or_insert_with(|| {
                     Error::state(format!(
@@ -133,23 +149,25 @@ impl Located {
         }))
     }
 
-    /// Finds the export in a folder that an export.zip was unpacked to.
+    /// Finds the export in a folder that an export.zip was unpacked to, or in a folder in that.
     fn in_directory(directory: &Path) -> Result<Located> {
-        let failed = |error| io_error("read", directory, error);
-        let mut documents = Vec::new();
-        for entry in fs::read_dir(directory).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let is_xml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"));
-            let size = fs::metadata(&path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
-            documents
-                .extend(size.filter(|size| is_xml && *size > 0).map(|size| (std::cmp::Reverse(size), path)));
-        }
-        documents.sort_unstable();
-        for (_, path) in documents {
-            match Located::open(&path) {
-                // Another document, such as export_cda.xml.
-                Err(error) if error.kind() == ErrorKind::State => {}
-                located => return located,
+        let mut folders = vec![directory.to_owned()];
+        folders.extend(entries_of(directory)?.into_iter().filter(|path| path.is_dir()));
+        for folder in folders {
+            let mut documents = Vec::new();
+            for path in entries_of(&folder)? {
+                let is_xml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"));
+                let size = fs::metadata(&path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
+                let size = size.filter(|size| is_xml && *size > 0);
+                documents.extend(size.map(|size| (std::cmp::Reverse(size), path)));
+            }
+            documents.sort_unstable();
+            for (_, path) in documents {
+                match Located::open(&path) {
+                    // Another document, such as export_cda.xml.
+                    Err(error) if error.kind() == ErrorKind::State => {}
+                    located => return located,
+                }
             }
         }
         Err(Error::config(format!(
@@ -165,7 +183,7 @@ impl Located {
     /// As of opening the zip.
     pub(super) fn beside(&self) -> Result<Beside> {
         match &self.kind {
-            Kind::Zip { name, .. } => Beside::in_zip(&self.path, name),
+            Kind::Zip { archive, name, .. } => Beside::in_zip(&self.path, archive.clone(), name),
             Kind::Xml(_) => Ok(Beside::Directory(directory_of(&self.path).to_owned())),
         }
     }
@@ -187,21 +205,27 @@ impl Located {
     }
 }
 
-/// The entries of a zip that are files, by index, without what the Mac adds to a zip it makes again: those have names
-/// like the real ones.
-pub(super) fn entry_names<R: Read + Seek>(
-    path: &Path,
-    archive: &mut ZipArchive<R>,
-) -> Result<Vec<(usize, String)>> {
-    let mut names = Vec::with_capacity(archive.len());
-    for index in 0..archive.len() {
-        let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
-        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-        if entry.is_file() && !name.starts_with("__MACOSX/") {
-            names.push((index, name));
+/// Whether it is what the Mac adds to a zip or folder; its names are like the real ones.
+pub(super) fn is_junk(name: &str) -> bool {
+    name.split('/').any(|part| part == "__MACOSX") || file_part(name).starts_with("._")
+}
+
+fn file_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// What is in a directory, but for what the Mac adds, by name.
+fn entries_of(directory: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| io_error("read", directory, error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !is_junk(&entry.file_name().to_string_lossy()) {
+            paths.push(entry.path());
         }
     }
-    Ok(names)
+    paths.sort_unstable();
+    Ok(paths)
 }
 
 /// The error of reading the XML called `label` at `offset`: what the operating system did not say is what inflate

@@ -7,19 +7,21 @@
 //! level too, so they are inside the correlation and, as records of their own, where they stand. A workout is followed
 //! by its routes.
 //!
-//! **Position.** How many electrocardiograms were given and the offset in the (inflated) XML behind the last element
+//! **Position.** The name of the last electrocardiogram that was given and the offset in the (inflated) XML behind the last element
 //! that was read, with what was passed over so far and a fingerprint of the export: the zip entry's name, size and
-//! checksum, or the size and a checksum of the first 64 KiB of a plain XML. Reading resumes there: a zip is inflated and
+//! checksum, or of a plain XML the size, a checksum of the first 64 KiB, and names and sizes of the electrocardiograms. Reading resumes there: a zip is inflated and
 //! passed over unparsed, a plain XML is sought. Another export at the path is read whole, with a notice.
 //!
 //! **Files beside the XML.** Routes (GPX), electrocardiograms (CSV) and clinical documents (JSON) are read from the zip,
-//! or from the folder the XML is in; nothing is unpacked to disk, and no path leads out of the export. One that is named
+//! or from the folder the XML is in; nothing is unpacked to disk, and neither a path nor a link leads out of the export. One that is named
 //! and missing is counted ([`Skip`]) and its path stays in the record that names it; one that can't be read whole is a
 //! reject with its head, and the record that names it is kept.
 //!
 //! **Memory.** Constant: a window of 256 KiB, at most two batches in a queue, bounded caches of what repeats, the names of
 //! the files in the zip. Only an element that is longer grows the window, up to 16 MiB; a still longer one is passed
-//! over and rejected. A route has at most 200,000 places, another file at most 8 MiB.
+//! over and rejected. Besides that there are the largest files beside the XML: a
+//! route of at most 100,000 places, a recording of 2 MiB, a clinical document of 4 MiB; one of them takes a few times its
+//! size while it goes through. A zip may have 200,000 entries.
 //!
 //! **Thread.** One, started with the source, because inflating and parsing never pause at a point where a job could
 //! end. It is a blocking job like any other (counted and awaited), waits while the queue is full and ends when the
@@ -54,6 +56,7 @@ mod locate;
 mod position;
 mod prolog;
 mod reader;
+mod shared;
 mod skipped;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -14,10 +14,10 @@ pub(super) struct Place {
     /// Offset in the (inflated) XML behind the last top-level element that was read whole; 0 is the beginning of
     /// the document.
     pub(super) offset: u64,
-    /// How many records of the element that begins there were given already.
+    /// How many records and rejects of the element that begins there were given already.
     pub(super) given: u32,
-    /// How many electrocardiograms were dealt with. They come before the document.
-    pub(super) recordings: u32,
+    /// The last electrocardiogram that was dealt with: they come by name, before the document.
+    pub(super) recording: Option<String>,
     /// What was passed over so far.
     pub(super) skipped: Skipped,
 }

@@ -16,7 +16,7 @@ use super::{
     locate::{Located, read_error},
     position::Place,
     prolog::{self, Found},
-    skipped::Skip,
+    skipped::{Skip, Skipped},
     window::{MAX_ELEMENT_BYTES, Window},
 };
 
@@ -153,12 +153,13 @@ impl<R: Read> Reader<R> {
 
     /// Reads the recordings beside the document, from the first that was not given.
     fn read_electrocardiograms(&mut self) -> Result<(), Stop> {
-        let names = self.converter.electrocardiograms()?;
-        for name in names.iter().skip(self.out.place.recordings as usize) {
+        for name in self.converter.electrocardiograms()? {
+            if self.out.place.recording.as_ref().is_some_and(|last| name <= *last) {
+                continue;
+            }
             self.out.check_taken()?;
-            self.converter.electrocardiogram(name, &mut self.made)?;
-            self.out.push_made(&mut self.made, 0)?;
-            self.out.place.recordings += 1;
+            self.converter.electrocardiogram(&name, &mut self.made)?;
+            self.out.push_recording(&mut self.made, name)?;
         }
         Ok(())
     }
@@ -229,6 +230,12 @@ impl<R: Read> Reader<R> {
                     self.events.notice(format!("reading {}, exported {date}", self.label));
                 }
                 self.out.push_made(&mut self.made, range.len())?;
+                let routes = std::mem::take(&mut self.made.routes);
+                for route in routes {
+                    self.out.check_taken()?;
+                    self.converter.named_route(route, &mut self.made)?;
+                    self.out.push_made(&mut self.made, 0)?;
+                }
                 self.out.pass(end)
             }
             Err(Failure::Bad(reason)) => {
@@ -333,8 +340,14 @@ struct Output {
     reject_bytes: usize,
     /// Behind what is in `batch` and `rejects`.
     place: Place,
-    /// The place that was last queued: offset and recordings.
-    sent: (u64, u32),
+    /// What the element at hand passed over; it counts when the element is dealt with.
+    skipped: Skipped,
+    /// How many records and rejects of it there were so far.
+    seen: u32,
+    /// The offset that was last queued.
+    sent: u64,
+    /// Whether the place has moved on from a recording to the next since something was queued.
+    has_moved: bool,
 }
 
 impl Output {
@@ -345,26 +358,59 @@ impl Output {
             batch: Batch::new(),
             rejects: Rejects::new(),
             reject_bytes: 0,
-            sent: (place.offset, place.recordings),
+            skipped: Skipped::default(),
+            seen: 0,
+            sent: place.offset,
+            has_moved: false,
             place,
         }
     }
 
-    /// Takes what an element of `bytes` gave, without the records that were given before a restart.
+    /// Takes what an element of `bytes` gave, without what was given of it before a restart.
     fn push_made(&mut self, made: &mut Made, bytes: usize) -> Result<(), Stop> {
         let mut weight = bytes;
-        for record in made.records.drain(..).skip(self.place.given as usize) {
+        for record in made.records.drain(..) {
             let weight = std::mem::take(&mut weight) + bytes_beside(&record);
-            self.make_room(weight)?;
-            self.batch.push(record);
-            self.batch.add_bytes(weight);
-            self.place.given += 1;
+            if self.is_new() {
+                self.push_record(record, weight)?;
+                self.place.given = self.seen;
+            }
+        }
+        for reject in made.rejects.drain(..) {
+            if self.is_new() {
+                self.push_reject(reject)?;
+                self.place.given = self.seen;
+            }
+        }
+        self.skipped.take(&mut made.skipped);
+        Ok(())
+    }
+
+    /// Whether the next record or reject of the element at hand was not given before a restart.
+    fn is_new(&mut self) -> bool {
+        self.seen += 1;
+        self.seen > self.place.given
+    }
+
+    /// Takes what the recording called `name` gave: a record, a reject, or nothing.
+    fn push_recording(&mut self, made: &mut Made, name: String) -> Result<(), Stop> {
+        for record in made.records.drain(..) {
+            let weight = bytes_beside(&record);
+            self.push_record(record, weight)?;
         }
         for reject in made.rejects.drain(..) {
             self.push_reject(reject)?;
         }
         self.place.skipped.take(&mut made.skipped);
-        self.place.given = 0;
+        self.place.recording = Some(name);
+        self.has_moved = true;
+        Ok(())
+    }
+
+    fn push_record(&mut self, record: Record, weight: usize) -> Result<(), Stop> {
+        self.make_room(weight)?;
+        self.batch.push(record);
+        self.batch.add_bytes(weight);
         Ok(())
     }
 
@@ -383,8 +429,9 @@ impl Output {
     /// The element that ends at `end` is dealt with.
     fn pass(&mut self, end: u64) -> Result<(), Stop> {
         self.place.offset = end;
-        self.place.given = 0;
-        if end - self.sent.0 >= BYTES_BETWEEN_PLACES { self.flush(true) } else { Ok(()) }
+        (self.place.given, self.seen) = (0, 0);
+        self.place.skipped.take(&mut self.skipped);
+        if end - self.sent >= BYTES_BETWEEN_PLACES { self.flush(true) } else { Ok(()) }
     }
 
     /// Queues the batch if `bytes` more don't fit.
@@ -401,7 +448,8 @@ impl Output {
     fn flush(&mut self, seal: bool) -> Result<(), Stop> {
         if self.batch.is_empty()
             && self.rejects.is_empty()
-            && self.sent == (self.place.offset, self.place.recordings)
+            && self.sent == self.place.offset
+            && !self.has_moved
         {
             return Ok(());
         }
@@ -415,7 +463,8 @@ impl Output {
             seal,
         };
         self.reject_bytes = 0;
-        self.sent = (self.place.offset, self.place.recordings);
+        self.sent = self.place.offset;
+        self.has_moved = false;
         self.queue.blocking_send(chunk).map_err(|_| Stop::Closed)
     }
 

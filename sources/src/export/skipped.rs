@@ -8,8 +8,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Names of unknown elements that are told apart; the rest are counted together.
+/// Unknown names that are told apart; the rest are counted together.
 const MAX_NAMES: usize = 16;
+
+/// Characters of an unknown name that are told.
+const MAX_NAME_CHARS: usize = 40;
+
+fn told(name: &str) -> String {
+    name.chars().take(MAX_NAME_CHARS).collect()
+}
 
 /// Why something in an export gave no record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,10 +34,32 @@ pub enum Skip {
     EmptyRoute,
     /// `Me`: characteristics such as the date of birth are no samples.
     Characteristics,
+    /// Metadata of events and parts of workouts, for which a record has no place.
+    PartMetadata,
     /// An element of a name that this program does not know.
     Unknown(String),
-    /// Elements of further unknown names.
+    /// An attribute of a name that this program does not know, of a sample that was read.
+    UnknownAttribute(String),
+    /// Elements and attributes of further unknown names.
     UnknownOthers,
+}
+
+impl Skip {
+    /// Its name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Skip::NotWanted => "not_wanted",
+            Skip::MissingRoute => "missing_route",
+            Skip::MissingDocument => "missing_document",
+            Skip::MissingRecording => "missing_recording",
+            Skip::EmptyRoute => "empty_route",
+            Skip::Characteristics => "characteristics",
+            Skip::PartMetadata => "part_metadata",
+            Skip::Unknown(_) => "unknown_element",
+            Skip::UnknownAttribute(_) => "unknown_attribute",
+            Skip::UnknownOthers => "unknown_others",
+        }
+    }
 }
 
 impl fmt::Display for Skip {
@@ -46,8 +75,12 @@ impl fmt::Display for Skip {
             Skip::MissingRecording => f.write_str("electrocardiograms that were taken away meanwhile"),
             Skip::EmptyRoute => f.write_str("routes without a place"),
             Skip::Characteristics => f.write_str("characteristics (element `Me`), which are no samples"),
+            Skip::PartMetadata => f.write_str("metadata of events and parts of workouts"),
             Skip::Unknown(name) => write!(f, "elements `{name}`, which this program does not know"),
-            Skip::UnknownOthers => f.write_str("elements of other unknown names"),
+            Skip::UnknownAttribute(name) => {
+                write!(f, "attributes `{name}`, which this program does not know")
+            }
+            Skip::UnknownOthers => f.write_str("elements and attributes of other unknown names"),
         }
     }
 }
@@ -58,21 +91,31 @@ pub struct Skipped(BTreeMap<Skip, u64>);
 
 impl Skipped {
     pub(super) fn add(&mut self, skip: Skip) {
-        *self.0.entry(skip).or_default() += 1;
+        self.add_many(skip, 1);
     }
 
     /// Counts an element of an unknown name.
-    pub(super) fn add_unknown(&mut self, name: String) {
-        let names = self.0.keys().filter(|skip| matches!(skip, Skip::Unknown(_))).count();
-        let skip = Skip::Unknown(name);
-        let is_told = self.0.contains_key(&skip) || names < MAX_NAMES;
-        self.add(if is_told { skip } else { Skip::UnknownOthers });
+    pub(super) fn add_unknown(&mut self, name: &str) {
+        self.add(Skip::Unknown(told(name)));
+    }
+
+    /// Counts an attribute of an unknown name.
+    pub(super) fn add_unknown_attribute(&mut self, name: &str) {
+        self.add(Skip::UnknownAttribute(told(name)));
+    }
+
+    fn add_many(&mut self, skip: Skip, count: u64) {
+        let is_name = |skip: &Skip| matches!(skip, Skip::Unknown(_) | Skip::UnknownAttribute(_));
+        let is_told = !is_name(&skip)
+            || self.0.contains_key(&skip)
+            || self.0.keys().filter(|skip| is_name(skip)).count() < MAX_NAMES;
+        *self.0.entry(if is_told { skip } else { Skip::UnknownOthers }).or_default() += count;
     }
 
     /// Adds what another one counted, and empties it.
     pub(super) fn take(&mut self, other: &mut Skipped) {
         for (skip, count) in std::mem::take(&mut other.0) {
-            *self.0.entry(skip).or_default() += count;
+            self.add_many(skip, count);
         }
     }
 
@@ -110,16 +153,18 @@ mod tests {
     /// counted.
     #[test]
     fn unknown_names_are_bounded() {
-        let mut skipped = Skipped::default();
-        for index in 0..100 {
-            skipped.add_unknown(format!("Name{}", index % 50));
-        }
-        assert_eq!(skipped.iter().count(), MAX_NAMES + 1);
-        assert_eq!(skipped.iter().map(|(_, count)| count).sum::<u64>(), 100);
         let mut all = Skipped::default();
         all.add(Skip::NotWanted);
-        all.take(&mut skipped);
-        assert!(skipped.is_empty());
+        for index in 0..100 {
+            // As the reader does: one element after the other.
+            let mut skipped = Skipped::default();
+            skipped.add_unknown(&format!("Name{}", index % 50));
+            skipped.add_unknown_attribute(&"long".repeat(100));
+            all.take(&mut skipped);
+            assert!(skipped.is_empty());
+        }
         assert_eq!(all.iter().next(), Some((&Skip::NotWanted, 1)));
+        assert_eq!(all.iter().count(), 1 + MAX_NAMES + 1);
+        assert_eq!(all.iter().map(|(_, count)| count).sum::<u64>(), 201);
     }
 }

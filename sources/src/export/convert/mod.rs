@@ -37,6 +37,9 @@ use super::{
     text::{text, without_controls},
 };
 
+/// How long the buffer of ids may stay.
+const MAX_ID_BUFFER: usize = 64 << 10;
+
 /// Which records are wanted, and whose they are.
 #[derive(Clone, Debug, Default)]
 pub(in crate::export) struct Rules {
@@ -88,16 +91,27 @@ pub(in crate::export) struct Made {
     pub(in crate::export) records: Vec<Record>,
     /// Files that it names and that can't be read.
     pub(in crate::export) rejects: Rejects,
+    /// Routes that it names; they follow.
+    pub(in crate::export) routes: Vec<NamedRoute>,
     /// What was passed over.
     pub(in crate::export) skipped: Skipped,
     /// The date of the export.
     pub(in crate::export) exported: Option<String>,
 }
 
+/// A route in a file beside the XML.
+#[derive(Debug)]
+pub(in crate::export) struct NamedRoute {
+    path: Name,
+    /// Its record, but for the value and the id.
+    record: Record,
+}
+
 impl Made {
     pub(in crate::export) fn clear(&mut self) {
         self.records.clear();
         self.rejects.clear();
+        self.routes.clear();
         self.skipped = Skipped::default();
         self.exported = None;
     }
@@ -118,6 +132,30 @@ pub(in crate::export) struct Converter {
     clean: Vec<u8>,
 }
 
+/// Attributes that are read where they belong, or left out on purpose.
+const ELSEWHERE: [&str; 20] = [
+    "creationDate",
+    "workoutActivityType",
+    "duration",
+    "durationUnit",
+    "totalDistance",
+    "totalDistanceUnit",
+    "totalEnergyBurned",
+    "totalEnergyBurnedUnit",
+    "totalFlightsClimbed",
+    "totalFlightsClimbedUnit",
+    "totalSwimmingStrokeCount",
+    "totalSwimmingStrokeCountUnit",
+    "identifier",
+    "sourceURL",
+    "fhirVersion",
+    "receivedDate",
+    "resourceFilePath",
+    "displayName",
+    "dateIssued",
+    "expirationDate",
+];
+
 /// The attributes that most samples have, raw.
 #[derive(Clone, Copy, Debug, Default)]
 struct Attributes<'a> {
@@ -129,6 +167,8 @@ struct Attributes<'a> {
     value: Option<&'a str>,
     start: Option<&'a str>,
     end: Option<&'a str>,
+    /// The first one of a name that is not known.
+    unknown: Option<&'a str>,
 }
 
 impl<'a> Attributes<'a> {
@@ -147,7 +187,12 @@ impl<'a> Attributes<'a> {
                 "startDate" if found.start.is_some() => &mut second_start,
                 "startDate" => &mut found.start,
                 "endDate" => &mut found.end,
-                _ => return,
+                name => {
+                    if !ELSEWHERE.contains(&name) {
+                        found.unknown.get_or_insert(name);
+                    }
+                    return;
+                }
             };
             slot.get_or_insert(value);
         })?;
@@ -233,7 +278,7 @@ impl Converter {
             "ExportDate" => out.exported = element.get("value").map(str::to_owned),
             name => {
                 if !self.other(&element, out)? {
-                    out.skipped.add_unknown(name.chars().take(MAX_NAME_CHARS).collect());
+                    out.skipped.add_unknown(name);
                 }
             }
         }
@@ -268,8 +313,16 @@ impl Converter {
             }
             record.metadata = Some(Arc::new(metadata));
         }
-        record.id = derive_id_with(&mut self.id, &record);
+        self.identify(&mut record);
         record
+    }
+
+    fn identify(&mut self, record: &mut Record) {
+        record.id = derive_id_with(&mut self.id, record);
+        if self.id.capacity() > MAX_ID_BUFFER {
+            // A route of a day is some MiB, once.
+            self.id = Vec::new();
+        }
     }
 
     fn origin(&mut self, attributes: &Attributes<'_>) -> Option<Arc<Origin>> {
@@ -287,6 +340,3 @@ impl Converter {
             .get(raw.as_bytes(), || Unit::parse(&text(raw)).map_err(|error| format!("unit: {error}").into()))
     }
 }
-
-/// Characters of an unknown name that are told.
-const MAX_NAME_CHARS: usize = 40;

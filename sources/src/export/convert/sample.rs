@@ -11,6 +11,7 @@ use afferent_core::{
 use super::{Attributes, Converter, Made, metadata::beats, number, other};
 use crate::export::{
     element::{Element, Reason},
+    skipped::Skipped,
     text::text,
 };
 
@@ -51,7 +52,8 @@ impl Converter {
         let of = self.kind(attributes.kind)?;
         let span = attributes.span()?;
         if self.is_wanted(of.kind, span.0, &mut out.skipped) {
-            out.records.push(self.sample_of(element, &attributes, of, span)?);
+            let record = self.sample_of(element, &attributes, of, span, &mut out.skipped)?;
+            out.records.push(record);
         }
         Ok(())
     }
@@ -62,7 +64,11 @@ impl Converter {
         attributes: &Attributes<'_>,
         of: Type,
         span: (Timestamp, Timestamp),
+        skipped: &mut Skipped,
     ) -> Result<Record, Reason> {
+        if let Some(name) = attributes.unknown {
+            skipped.add_unknown_attribute(name);
+        }
         let value = match of.class {
             Some(KindClass::Quantity) => self.quantity(attributes)?,
             // A constant of a newer system than this program knows stays as it is.
@@ -81,7 +87,7 @@ impl Converter {
                 "HeartRateVariabilityMetadataList" => {
                     metadata.push(self.names.get(BEATS), MetaValue::String(beats(&child).into()));
                 }
-                _ => {}
+                name => skipped.add_unknown(name),
             }
         }
         let origin = self.origin(attributes);
@@ -100,6 +106,9 @@ impl Converter {
         if !self.is_wanted(of.kind, span.0, &mut out.skipped) {
             return Ok(());
         }
+        if let Some(name) = attributes.unknown {
+            out.skipped.add_unknown_attribute(name);
+        }
         let (mut samples, mut metadata) = (Vec::new(), Metadata::default());
         for child in element.children() {
             match child.name() {
@@ -108,9 +117,9 @@ impl Converter {
                     let attributes = Attributes::of(&child)?;
                     let of = self.kind(attributes.kind)?;
                     let span = attributes.span()?;
-                    samples.push(self.sample_of(&child, &attributes, of, span)?);
+                    samples.push(self.sample_of(&child, &attributes, of, span, &mut out.skipped)?);
                 }
-                _ => {}
+                name => out.skipped.add_unknown(name),
             }
         }
         let value = Value::Correlation(Arc::new(Correlation { samples }));

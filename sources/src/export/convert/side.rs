@@ -1,16 +1,17 @@
 //! What is read from the files beside the XML.
 
-use std::sync::Arc;
+use std::{io::Read, sync::Arc};
 
 use afferent_core::{
     Error, Kind, MetaValue, Metadata, Name, Origin, Value,
     record::{Clinical, Route},
 };
+use afferent_formats::wire;
 use serde::de::IgnoredAny;
 
 use super::{Attributes, Converter, Failure, Made, instant, named};
 use crate::export::{
-    beside::{Side, Unread, read_whole},
+    beside::{Head, Side, Unread, read_whole},
     device::present,
     ecg::{self, Recording, read_recording},
     element::{Element, Reason},
@@ -25,7 +26,7 @@ const CLINICAL: &str = "HKClinicalTypeIdentifier";
 const ECG: &str = "HKDataTypeIdentifierElectrocardiogram";
 
 /// Longest clinical document that is read; scanned letters are some hundred KiB.
-const MAX_DOCUMENT_BYTES: u64 = 8 << 20;
+const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
 impl Converter {
     /// A ClinicalRecord, with the document it names.
@@ -37,6 +38,9 @@ impl Converter {
         let received = instant("receivedDate", element.get("receivedDate"))?;
         if !self.is_wanted(kind, received, &mut out.skipped) {
             return Ok(());
+        }
+        if let Some(name) = attributes.unknown {
+            out.skipped.add_unknown_attribute(name);
         }
         let name = |attribute| element.get(attribute).and_then(|raw| present(text(raw)));
         let path = name("resourceFilePath");
@@ -63,10 +67,18 @@ impl Converter {
 
     /// The document at `path`, if it is there and can be read.
     fn document(&mut self, path: &Name, out: &mut Made) -> Result<Option<Arc<str>>, Error> {
-        let side = self.beside.read(path, |input| {
+        let side = self.beside.read(path, Head::Kept, |input| {
             let bytes = read_whole(input, MAX_DOCUMENT_BYTES)?;
             match std::str::from_utf8(&bytes) {
-                Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_ok() => Ok(text.trim().into()),
+                Ok(text) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
+                    match wire::is_shallow(text) {
+                        true => Ok(text.trim().into()),
+                        false => Err(Unread::Bad(
+                            "the arrays and objects of the clinical document lie in one another too deeply"
+                                .to_owned(),
+                        )),
+                    }
+                }
                 _ => Err(Unread::Bad("the clinical document is not valid JSON".to_owned())),
             }
         })?;
@@ -75,7 +87,7 @@ impl Converter {
 
     /// The route at `path`, if it is there and can be read.
     pub(super) fn route_in(&mut self, path: &Name, out: &mut Made) -> Result<Option<Route>, Error> {
-        let side = self.beside.read(path, |input| read_route(input))?;
+        let side = self.beside.read(path, Head::Kept, |input| read_route(input))?;
         let route = out.take(side, Skip::MissingRoute);
         if route.as_ref().is_some_and(|route| route.locations.is_empty()) {
             out.skipped.add(Skip::EmptyRoute);
@@ -85,7 +97,7 @@ impl Converter {
     }
 
     /// The names of the electrocardiograms, in order.
-    pub(in crate::export) fn electrocardiograms(&self) -> Result<Vec<String>, Error> {
+    pub(in crate::export) fn electrocardiograms(&mut self) -> Result<Vec<String>, Error> {
         self.beside.electrocardiograms()
     }
 
@@ -99,7 +111,9 @@ impl Converter {
             out.skipped.add(Skip::NotWanted);
             return Ok(());
         }
-        let side = self.beside.read(name, |input| read_recording(&read_whole(input, ecg::MAX_BYTES)?))?;
+        // Its head has the person's name.
+        let parse = |input: &mut dyn Read| read_recording(&read_whole(input, ecg::MAX_BYTES)?);
+        let side = self.beside.read(name, Head::Dropped, parse)?;
         let Some(recording) = out.take(side, Skip::MissingRecording) else { return Ok(()) };
         if self.is_wanted(kind, recording.start, &mut out.skipped) {
             let Recording { start, end, ecg, symptoms, version, device, lead } = recording;

@@ -3,20 +3,27 @@
 use std::sync::Arc;
 
 use afferent_core::{
-    MetaValue, Metadata, Name, Timestamp, Unit, Value,
+    Error, MetaValue, Metadata, Name, Timestamp, Unit, Value,
     kind::workout::activity_of_constant,
     record::{Activity, Location, Route, Statistic, Workout, WorkoutEvent},
 };
 
-use super::{Attributes, Converter, Failure, Made, instant, named, number, optional_number};
+use super::{Attributes, Converter, Failure, Made, NamedRoute, instant, named, number, optional_number};
 use crate::export::{
     device::present,
     element::{Element, Reason},
+    skipped::{Skip, Skipped},
     text::text,
 };
 
 /// What the constants of activities begin with.
 const ACTIVITY: &str = "HKWorkoutActivityType";
+/// The raw value of other activities, and of those this program does not know.
+const OTHER: u32 = 3000;
+/// The metadata key of an activity's constant that this program does not know.
+const ACTIVITY_NAME: &str = "workoutActivityType";
+/// Most routes that a workout may name; it has one, or one for each part.
+const MAX_ROUTES: usize = 64;
 /// What the constants of events begin with.
 const EVENT: &str = "HKWorkoutEventType";
 /// The type of workouts.
@@ -39,27 +46,55 @@ const TOTALS: [(&str, &str, Option<&str>); 4] = [
 ];
 
 impl Converter {
-    /// A Workout, its routes, and the samples inside it (effort scores stand nowhere else). Metadata of its events and
-    /// activities have no place in a record and are not kept.
+    /// A Workout, the samples inside it (effort scores stand nowhere else), and its routes. Metadata of its events and
+    /// activities have no place in a record and are counted.
     pub(super) fn workout(&mut self, element: &Element<'_>, out: &mut Made) -> Result<(), Failure> {
         let attributes = Attributes::of(element)?;
         let span = attributes.span()?;
         let kind = named(WORKOUT);
-        let is_wanted = self.is_wanted(kind, span.0, &mut out.skipped);
+        if self.is_wanted(kind, span.0, &mut out.skipped) {
+            let (workout, metadata) = self.workout_of(element, &attributes, span, &mut out.skipped)?;
+            let value = Value::Workout(Arc::new(workout));
+            let origin = self.origin(&attributes);
+            out.records.push(self.record(kind, span, value, origin, metadata));
+        }
+        for child in element.children() {
+            match child.name() {
+                "WorkoutRoute" => self.route(&child, out)?,
+                "Record" => self.sample(&child, out)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn workout_of(
+        &mut self,
+        element: &Element<'_>,
+        attributes: &Attributes<'_>,
+        span: (Timestamp, Timestamp),
+        skipped: &mut Skipped,
+    ) -> Result<(Workout, Metadata), Reason> {
+        let mut metadata = Metadata::default();
+        let activity = activity(element.get("workoutActivityType"))?;
+        if let Err(constant) = &activity {
+            metadata.push(self.names.get(ACTIVITY_NAME), MetaValue::String(constant.clone()));
+        }
         let mut workout = Workout {
-            activity: activity(element.get("workoutActivityType"))?,
+            activity: activity.unwrap_or(OTHER),
             duration: duration(element)?,
             ..Workout::default()
         };
-        let mut metadata = Metadata::default();
-        let place = out.records.len();
+        if let Some(name) = attributes.unknown {
+            skipped.add_unknown_attribute(name);
+        }
         for child in element.children() {
             match child.name() {
                 "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
-                "WorkoutEvent" => workout.events.push(self.event(&child)?),
+                "WorkoutEvent" => workout.events.push(self.event(&child, skipped)?),
                 "WorkoutStatistics" => workout.statistics.push(self.statistic(&child)?),
                 "WorkoutActivity" => {
-                    let part = self.activity(&child, workout.activity, span.1)?;
+                    let part = self.activity(&child, workout.activity, span.1, skipped)?;
                     workout.activities.push(part);
                 }
                 "WorkoutRoute" => {
@@ -69,22 +104,17 @@ impl Converter {
                             Some(_) => metadata.push(self.names.get(ROUTE_PATH), MetaValue::String(path)),
                         }
                     }
-                    self.route(&child, out)?;
                 }
-                "Record" => self.sample(&child, out)?,
-                _ => {}
+                "Record" => {}
+                name => skipped.add_unknown(name),
             }
         }
         self.totals(element, &mut workout)?;
-        if is_wanted {
-            let value = Value::Workout(Arc::new(workout));
-            let origin = self.origin(&attributes);
-            out.records.insert(place, self.record(kind, span, value, origin, metadata));
-        }
-        Ok(())
+        Ok((workout, metadata))
     }
 
-    fn event(&mut self, element: &Element<'_>) -> Result<WorkoutEvent, Reason> {
+    fn event(&mut self, element: &Element<'_>, skipped: &mut Skipped) -> Result<WorkoutEvent, Reason> {
+        element.children().for_each(|_| skipped.add(Skip::PartMetadata));
         let name = text(element.get("type").ok_or("expected the type of a workout event, found none")?);
         let short = name.strip_prefix(EVENT).unwrap_or(&name);
         let mut letters = short.chars();
@@ -110,11 +140,27 @@ impl Converter {
         })
     }
 
-    fn activity(&mut self, element: &Element<'_>, whole: u32, end: Timestamp) -> Result<Activity, Reason> {
-        let constant = element.get("workoutActivityType");
-        let statistics = element.children().filter(|child| child.name() == "WorkoutStatistics");
+    fn activity(
+        &mut self,
+        element: &Element<'_>,
+        whole: u32,
+        end: Timestamp,
+        skipped: &mut Skipped,
+    ) -> Result<Activity, Reason> {
+        let of = match element.get("workoutActivityType") {
+            Some(constant) => activity(Some(constant))?.unwrap_or(OTHER),
+            None => whole,
+        };
+        let is_statistic = |child: &Element<'_>| child.name() == "WorkoutStatistics";
+        for child in element.children().filter(|child| !is_statistic(child)) {
+            match child.name() {
+                "MetadataEntry" => skipped.add(Skip::PartMetadata),
+                name => skipped.add_unknown(name),
+            }
+        }
+        let statistics = element.children().filter(is_statistic);
         Ok(Activity {
-            activity: constant.map_or(Ok(whole), |constant| activity(Some(constant)))?,
+            activity: of,
             start: instant("startDate", element.get("startDate"))?,
             end: element.get("endDate").map_or(Ok(end), |date| instant("endDate", Some(date)))?,
             duration: duration(element)?,
@@ -170,13 +216,28 @@ impl Converter {
             let value = Value::Route(Arc::new(Route { locations }));
             out.records.push(self.record(kind, span, value, origin.clone(), metadata.clone()));
         }
+        if out.routes.len() + paths.len() > MAX_ROUTES {
+            return Err(Failure::Bad(format!("the workout names more than {MAX_ROUTES} routes").into()));
+        }
         for path in paths {
-            if let Some(route) = self.route_in(&path, out)? {
-                let mut metadata = metadata.clone();
-                metadata.push(self.names.get(ROUTE_PATH), MetaValue::String(path));
-                let value = Value::Route(Arc::new(route));
-                out.records.push(self.record(kind, span, value, origin.clone(), metadata));
-            }
+            let mut metadata = metadata.clone();
+            metadata.push(self.names.get(ROUTE_PATH), MetaValue::String(path.clone()));
+            let record = self.record(kind, span, Value::None, origin.clone(), metadata);
+            out.routes.push(NamedRoute { path, record });
+        }
+        Ok(())
+    }
+
+    /// Reads a route from its file; it becomes a record, a reject, or something that was passed over.
+    ///
+    /// # Errors
+    /// `Transient` when the file system fails.
+    pub(in crate::export) fn named_route(&mut self, route: NamedRoute, out: &mut Made) -> Result<(), Error> {
+        let NamedRoute { path, mut record } = route;
+        if let Some(route) = self.route_in(&path, out)? {
+            record.value = Value::Route(Arc::new(route));
+            self.identify(&mut record);
+            out.records.push(record);
         }
         Ok(())
     }
@@ -188,12 +249,17 @@ fn references<'a>(element: &Element<'a>) -> impl Iterator<Item = Name> + use<'a>
     files.filter_map(|file| present(text(file.get("path")?)))
 }
 
-/// The raw value of an activity's constant, or of a number in its place.
-fn activity(raw: Option<&str>) -> Result<u32, Reason> {
+/// The raw value of an activity's constant, or of a number in its place; the constant itself if it is of a newer
+/// system than this program knows.
+fn activity(raw: Option<&str>) -> Result<Result<u32, Name>, Reason> {
     let constant = raw.ok_or("expected a workoutActivityType, found none")?;
-    activity_of_constant(constant)
-        .or_else(|| constant.strip_prefix(ACTIVITY).unwrap_or(constant).parse().ok())
-        .ok_or_else(|| "workoutActivityType is neither a number nor a constant this program knows".into())
+    let known = activity_of_constant(constant)
+        .or_else(|| constant.strip_prefix(ACTIVITY).unwrap_or(constant).parse().ok());
+    match known {
+        Some(known) => Ok(Ok(known)),
+        None if constant.starts_with(ACTIVITY) => Ok(Err(Name::from(&*text(constant)))),
+        None => Err("workoutActivityType is neither a number nor a constant of HealthKit".into()),
+    }
 }
 
 /// `duration` in `durationUnit`, as seconds.

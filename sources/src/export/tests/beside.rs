@@ -29,7 +29,7 @@ fn clinical(path: &str) -> String {
 fn entries() -> Vec<(&'static str, Vec<u8>)> {
     let body = [
         steps("1"),
-        workout(&["a.gpx", "missing.gpx", "cut.gpx", "empty.gpx"]),
+        workout(&["a.gpx", "missing.gpx", "cut.gpx", "empty.gpx", "cut.gpx"]),
         clinical("lab.json"),
         clinical("gone.json"),
         clinical("broken.json"),
@@ -97,8 +97,8 @@ async fn files_beside_the_document_are_read() {
                 "Electrocardiogram",
                 "StepCount",
                 "Workout",
-                "WorkoutRoute",
                 "WorkoutEffortScore",
+                "WorkoutRoute",
                 "LabResultRecord",
                 "LabResultRecord",
                 "LabResultRecord",
@@ -117,11 +117,11 @@ async fn files_beside_the_document_are_read() {
         let Value::Workout(workout) = &records[3].value else { panic!("no workout") };
         assert_eq!(workout.route.as_deref(), Some("/workout-routes/a.gpx"));
         assert!(format!("{:?}", records[3].metadata).contains("/workout-routes/missing.gpx"));
-        let Value::Route(route) = &records[4].value else { panic!("no route") };
+        let Value::Route(route) = &records[5].value else { panic!("no route") };
         assert_eq!((route.locations.len(), route.locations[0].latitude), (1, 52.37));
-        assert_eq!(records[4].origin, records[3].origin);
+        assert_eq!(records[5].origin, records[3].origin);
         assert_eq!(
-            records[4].metadata.as_ref().unwrap().get("route"),
+            records[5].metadata.as_ref().unwrap().get("route"),
             Some(&MetaValue::String("/workout-routes/a.gpx".into()))
         );
         let documents: Vec<_> = records[6..9]
@@ -137,14 +137,15 @@ async fn files_beside_the_document_are_read() {
 
         let reasons: Vec<_> =
             rejects.iter().map(|reject| (&reject.reason[..], &reject.location[..])).collect();
-        let [ecg, gpx, json] = &reasons[..] else { panic!("{reasons:?}") };
+        let [ecg, gpx, again, json] = &reasons[..] else { panic!("{reasons:?}") };
+        assert_eq!(gpx, again);
         assert!(
             ecg.0.contains("date of the recording")
                 && ecg.1.ends_with("electrocardiograms/ecg_2026-03-03.csv")
         );
         assert!(gpx.0.contains("cut short") && gpx.1.ends_with("workout-routes/cut.gpx"));
         assert!(json.0.contains("not valid JSON") && json.1.ends_with("clinical-records/broken.json"));
-        let Payload::Head { head, length, .. } = &rejects[2].payload else { panic!("no head") };
+        let Payload::Head { head, length, .. } = &rejects[3].payload else { panic!("no head") };
         assert_eq!((&head[..], *length), (&b"{\"a\":"[..], 5));
 
         let skipped = report.get();
@@ -170,7 +171,7 @@ async fn reading_resumes_between_files() {
     let bench = Bench::new(1);
     let path = bench.file("export.zip", zipped("apple_health_export/"));
     let whole = bench.read(Config::new(&path), None).await;
-    assert_eq!((whole.records.len(), whole.rejects.len()), (10, 3));
+    assert_eq!((whole.records.len(), whole.rejects.len()), (10, 4));
     let skipped = |position: &Position| Place::from_position(position).unwrap().skipped;
     for stop in 1..whole.positions.len() {
         let mut given = bench.read_pulls(Config::new(&path), None, stop).await;
@@ -187,7 +188,8 @@ async fn reading_resumes_between_files() {
     }
 }
 
-/// Scenario: paths in the XML that lead out of the export's folder. Guarantees: nothing outside of it is read.
+/// Scenario: paths in the XML and links that lead out of the export's folder, and things that are no files in it.
+/// Guarantees: nothing outside of it is read; G5 and G6, what is no file holds nobody up.
 #[tokio::test]
 #[allow(clippy::disallowed_methods, reason = "a fixture, not a state file")]
 async fn paths_do_not_lead_out_of_the_export() {
@@ -201,6 +203,17 @@ async fn paths_do_not_lead_out_of_the_export() {
         clinical(""),
         clinical("a").replace("/clinical-records/a", &absolute),
     ];
+    #[cfg(unix)]
+    let body = {
+        std::fs::create_dir_all(folder.join("electrocardiograms/folder.csv")).unwrap();
+        std::fs::create_dir_all(folder.join("clinical-records/folder.json")).unwrap();
+        let link = std::os::unix::fs::symlink::<PathBuf, PathBuf>;
+        link("../../secret.json".into(), folder.join("clinical-records/link.json")).unwrap();
+        link("loop.csv".into(), folder.join("electrocardiograms/loop.csv")).unwrap();
+        link("..".into(), folder.join("up")).unwrap();
+        let up = clinical("u").replace("/clinical-records/u", "up/secret.json");
+        [body.concat(), clinical("link.json"), clinical("folder.json"), up]
+    };
     std::fs::write(folder.join("export.xml"), document(&body.concat())).unwrap();
     let given = bench.read(Config::new(&folder), None).await;
     assert!(given.error.is_none() && given.rejects.is_empty(), "{:?}", given.rejects);
@@ -208,7 +221,7 @@ async fn paths_do_not_lead_out_of_the_export() {
         let Value::Clinical(clinical) = &record.value else { panic!("no document") };
         assert_eq!(clinical.document, None, "{:?}", clinical.path);
     }
-    assert_eq!(given.records.len(), 3);
+    assert_eq!(given.records.len(), if cfg!(unix) { 6 } else { 3 });
 }
 
 /// Scenario: recordings and routes are not asked for. Guarantees: they are not read, damaged or not, and counted as what
@@ -221,8 +234,8 @@ async fn files_that_are_not_wanted_are_not_read() {
     let given = bench.read(config, None).await;
     assert_eq!((given.records.len(), given.rejects.len()), (2, 0));
     let skipped = Place::from_position(given.positions.last().unwrap()).unwrap().skipped;
-    // Three recordings; the workout, its four routes and its score; three documents.
-    assert_eq!(skipped.iter().next(), Some((&Skip::NotWanted, 12)));
+    // Three recordings; the workout, its five routes and its score; three documents.
+    assert_eq!(skipped.iter().next(), Some((&Skip::NotWanted, 13)));
 }
 
 /// Scenario: a workout without its end tag before many records, and one with as many samples as it may have.
@@ -241,25 +254,97 @@ async fn a_workout_without_an_end_costs_itself_alone() {
     assert_eq!((given.records.len(), given.rejects.len()), (65, 0));
 }
 
-/// Scenario: a category constant of a newer system, a state of mind without a type, and a folder without an export.
-/// Guarantees: G4, the constant stays as it is; the folder is named with what was expected.
+/// Scenario: constants, attributes and elements of a newer system, a state of mind without a type, a folder in a folder, and
+/// a folder without an export. Guarantees: G4, constants stay as they are, what has no place is counted; the folder is
+/// named with what was expected.
 #[tokio::test]
 #[allow(clippy::disallowed_methods, reason = "a fixture, not a state file")]
 async fn newer_exports_are_read() {
     let bench = Bench::new(10);
     let body = format!(
         " <Record type=\"HKCategoryTypeIdentifierSleepAnalysis\" {TIMES} value=\"HKCategoryValueSleepAnalysisNew\"/>\n \
-         <StateOfMind startDate=\"2026-03-01 08:00:00 +0100\" valence=\"0.5\"/>\n"
+         <StateOfMind startDate=\"2026-03-01 08:00:00 +0100\" valence=\"0.5\"/>\n \
+         <Workout workoutActivityType=\"HKWorkoutActivityTypeNewSport\" {TIMES} future=\"1\"><NewThing/>\
+         <WorkoutEvent type=\"HKWorkoutEventTypeLap\" date=\"2026-03-01 08:05:00 +0100\"><MetadataEntry key=\"a\" value=\"b\"/></WorkoutEvent></Workout>\n"
     );
     let given = bench.read_all("new.xml", document(&body)).await;
     assert!(given.error.is_none() && given.rejects.is_empty());
     let Value::Json(value) = &given.records[0].value else { panic!("no JSON") };
     assert!(value.contains("HKCategoryValueSleepAnalysisNew"));
     assert_eq!((short(&given.records[1]), given.records[1].end), ("StateOfMind", at("2026-03-01T07:00:00Z")));
+    let Value::Workout(workout) = &given.records[2].value else { panic!("no workout") };
+    assert_eq!((workout.activity, workout.events.len()), (3000, 1));
+    let constant = MetaValue::String("HKWorkoutActivityTypeNewSport".into());
+    assert_eq!(given.records[2].metadata.as_ref().unwrap().get("workoutActivityType"), Some(&constant));
+    let skipped = Place::from_position(given.positions.last().unwrap()).unwrap().skipped;
+    let skipped: Vec<_> = skipped.iter().map(|(skip, count)| (skip.clone(), count)).collect();
+    assert_eq!(
+        skipped,
+        [
+            (Skip::Characteristics, 1),
+            (Skip::PartMetadata, 1),
+            (Skip::Unknown("NewThing".into()), 1),
+            (Skip::UnknownAttribute("future".into()), 1)
+        ]
+    );
 
     let empty = bench.around.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
+    // What an unzip into a folder of its own makes, and what the Mac adds.
+    let nested = bench.around.path().join("nested");
+    std::fs::create_dir_all(nested.join("apple_health_export/electrocardiograms")).unwrap();
+    std::fs::write(nested.join("apple_health_export/export.xml"), document(&steps("1"))).unwrap();
+    std::fs::write(nested.join("apple_health_export/._export.xml"), "junk").unwrap();
+    std::fs::write(nested.join("apple_health_export/electrocardiograms/._a.csv"), "junk").unwrap();
+    let given = bench.read(Config::new(&nested), None).await;
+    assert_eq!((given.records.len(), given.rejects.len()), (1, 0), "{:?}", given.error);
+
     let error = bench.read(Config::new(&empty), None).await.error.unwrap();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("directory without an Apple Health export"), "{error}");
+}
+
+/// Scenario: reading stopped in a workout under the first form of positions, which knew of no recordings. Guarantees: G1
+/// and G2, the recordings are read, and the rest of the workout is given once.
+#[tokio::test]
+async fn older_positions_are_read() {
+    let bench = Bench::new(100);
+    let path = bench.file("export.zip", zipped(""));
+    let whole = bench.read(Config::new(&path), None).await;
+    let fingerprint = &whole.positions[0].fingerprint;
+    let offset = {
+        let xml = entries().into_iter().find(|(name, _)| *name == "export.xml").unwrap().1;
+        String::from_utf8(xml).unwrap().find("<Workout ").unwrap() as u64
+    };
+    let old = Position::new(1, fingerprint, &(offset, 2_u32, 0_u64)).unwrap();
+    let given = bench.read(Config::new(&path), Some(old)).await;
+    let kinds: Vec<&str> = given.records.iter().map(short).collect();
+    assert_eq!(
+        kinds,
+        [
+            "Electrocardiogram",
+            "Electrocardiogram",
+            "WorkoutRoute",
+            "LabResultRecord",
+            "LabResultRecord",
+            "LabResultRecord",
+            "StepCount"
+        ]
+    );
+}
+
+/// Scenario: a folder gets another recording after it was read. Guarantees: G1, it is another export, which is read whole.
+#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "a fixture, not a state file")]
+async fn another_recording_is_another_export() {
+    let mut bench = Bench::new(100);
+    bench.file("export.xml", document(&steps("1")));
+    let folder = Config::new(bench.around.path());
+    let first = bench.read(folder.clone(), None).await;
+    std::fs::create_dir_all(bench.around.path().join("electrocardiograms")).unwrap();
+    bench.file("electrocardiograms/a.csv", RECORDING);
+    bench.notices();
+    let second = bench.read(folder, first.positions.last().cloned()).await;
+    assert_eq!(second.records.iter().map(short).collect::<Vec<_>>(), ["Electrocardiogram", "StepCount"]);
+    assert!(bench.notices().iter().any(|notice| notice.contains("another export")));
 }
