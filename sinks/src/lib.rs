@@ -7,8 +7,8 @@
 //! | [`stdout`] | a table for people, or NDJSON | at least once |
 //! | [`blackhole`] | nothing; it counts | – |
 //!
-//! A store is a folder here with its own `Config`. Sinks that upload come with an `upload` module (outbox and
-//! driver) that they share.
+//! A store is a folder here with its own `Config`. Sinks that upload share [`upload`]: outbox and driver (feature
+//! `upload`).
 
 pub mod blackhole;
 pub mod file;
@@ -16,6 +16,8 @@ mod jobs;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stdout;
+#[cfg(feature = "upload")]
+pub mod upload;
 
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::Sqlite;

@@ -1,0 +1,94 @@
+//! [`Courier`]: tries to send one body until the receiver has said what becomes of it.
+
+use std::{sync::Arc, time::Duration};
+
+use afferent_core::{clock, engine::Backoff, event::StageEvents};
+
+use super::{Outcome, SealedBody, Transport, gate::Gate, metrics::Metrics};
+
+/// What the receiver decided.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Delivered,
+    Refused { reason: String },
+}
+
+/// What became of a body.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) verdict: Verdict,
+    /// Whether it was sent again when the receiver may have forgotten its key.
+    pub(super) unresolved: bool,
+}
+
+/// Sends bodies, one at a time for each lane.
+#[derive(Debug)]
+pub(super) struct Courier<T> {
+    pub(super) transport: T,
+    pub(super) gate: Gate,
+    pub(super) dedupe_window: Option<Duration>,
+    pub(super) events: StageEvents,
+    pub(super) metrics: Metrics,
+}
+
+impl<T: Transport> Courier<T> {
+    /// Tries for as long as it takes. `doubt` is for how long an earlier run may have sent it without learning the
+    /// outcome.
+    pub(super) async fn deliver(self: Arc<Courier<T>>, body: SealedBody, doubt: Option<Duration>) -> Sent {
+        let mut backoff = Backoff::default();
+        // Since when the receiver may have it: a moment, and how long that was before.
+        let mut doubt = doubt.map(|before| (clock::instant(), before));
+        let mut unresolved = false;
+        loop {
+            let pass = self.gate.pass().await;
+            if let (Some((since, before)), Some(window)) = (doubt, self.dedupe_window)
+                && !unresolved
+                && clock::instant().duration_since(since) + before > window
+            {
+                unresolved = true;
+                self.metrics.unresolved();
+                self.events.alarm(format!(
+                    "a body of {} records has been under way for longer than the receiver's dedupe_window: {} may already have it and take it again; look there for repeats (Idempotency-Key {})",
+                    body.records,
+                    self.transport.receiver(),
+                    body.key
+                ));
+            }
+            let began = clock::instant();
+            self.metrics.attempt();
+            let (wait, reason) = match self.transport.send(&body).await {
+                Outcome::Delivered => {
+                    pass.answered();
+                    self.metrics.delivered(body.content.len() as u64);
+                    return Sent { verdict: Verdict::Delivered, unresolved };
+                }
+                Outcome::Refused { reason } => {
+                    pass.answered();
+                    return Sent { verdict: Verdict::Refused { reason }, unresolved };
+                }
+                Outcome::Unauthorized { reason } => {
+                    pass.unauthorized(&reason);
+                    (None, reason)
+                }
+                Outcome::Later { reason, retry_after } => {
+                    pass.answered();
+                    (Some(self.gate.wait(&mut backoff, retry_after)), reason)
+                }
+                Outcome::Unavailable { reason, retry_after, in_doubt } => {
+                    if in_doubt {
+                        doubt.get_or_insert((began, Duration::ZERO));
+                    }
+                    pass.unavailable(&reason, retry_after);
+                    let wait = self.gate.wait(&mut backoff, retry_after);
+                    // An open gate waits for all lanes.
+                    ((!self.gate.is_open()).then_some(wait), reason)
+                }
+            };
+            self.metrics.failed_attempt();
+            tracing::debug!(key = %body.key, %reason, "a body will be sent again");
+            if let Some(wait) = wait {
+                clock::sleep(wait).await;
+            }
+        }
+    }
+}

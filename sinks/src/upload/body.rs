@@ -1,0 +1,167 @@
+//! Bodies as they lie in the outbox, and as they are sent.
+//!
+//! An entry of the outbox is, after a byte of version: the length of the head (u32, little-endian), the head, the
+//! length of the index, the index, and to the end the body as it is sent. Head and index are MessagePack. The index,
+//! where each record lies, is only read when the receiver refuses the body.
+
+use std::ops::Range;
+
+use afferent_core::{Change, Epoch, Error, RecordId, Result, Timestamp};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Compression, Key, compress};
+
+/// Version of an entry of the outbox.
+const VERSION: u8 = 1;
+
+/// A body that is final: every attempt sends the same bytes under the same key.
+#[derive(Clone, Debug)]
+pub struct SealedBody {
+    /// Names it, for the receiver to recognise it by.
+    pub key: Key,
+    /// How many records are in it.
+    pub records: u32,
+    /// How `content` is compressed.
+    pub compression: Compression,
+    /// What is sent. It holds health values: never put it into a log or an error.
+    pub content: Bytes,
+}
+
+/// What the driver needs to know of a body without looking into it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) key: Key,
+    pub(super) epoch: Epoch,
+    pub(super) lane: u16,
+    pub(super) records: u32,
+    /// It is sent when all entries before this number are settled.
+    pub(super) after: u64,
+    pub(super) compression: Compression,
+    /// Length of the body before compression.
+    pub(super) plain: u64,
+    pub(super) sealed_at: Timestamp,
+}
+
+/// Where a record lies in the uncompressed body, and which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) offset: u32,
+    pub(super) length: u32,
+    pub(super) id: RecordId,
+    pub(super) change: Change,
+    pub(super) revision: u32,
+}
+
+/// An entry of the outbox.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) head: Head,
+    index: Bytes,
+    content: Bytes,
+}
+
+impl Entry {
+    pub(super) fn new(head: Head, places: &[Place], content: Vec<u8>) -> Result<Entry> {
+        Ok(Entry { head, index: pack(&places)?.into(), content: content.into() })
+    }
+
+    /// Replaces `out` by the entry's bytes.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) -> Result<()> {
+        out.clear();
+        out.push(VERSION);
+        for part in [&pack(&self.head)?[..], &self.index] {
+            let length = u32::try_from(part.len()).map_err(|_| Error::bug("a body has too many records"))?;
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(part);
+        }
+        out.extend_from_slice(&self.content);
+        Ok(())
+    }
+
+    /// Reads what [`encode`](Entry::encode) wrote.
+    ///
+    /// # Errors
+    /// `State` when a newer program wrote it.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Entry> {
+        let Some((&version, rest)) = bytes.split_first() else { return Err(damaged()) };
+        if version != VERSION {
+            return Err(Error::state(format!(
+                "a body in the outbox has version {version}, this program reads {VERSION}; use the program that wrote it, or a newer one"
+            )));
+        }
+        let (head, rest) = split(rest)?;
+        let (index, content) = split(rest)?;
+        let head = rmp_serde::from_slice(head).map_err(|_| damaged())?;
+        Ok(Entry { head, index: Bytes::copy_from_slice(index), content: Bytes::copy_from_slice(content) })
+    }
+
+    /// The whole body, to be sent.
+    pub(super) fn body(&self) -> SealedBody {
+        let Head { key, records, compression, .. } = self.head;
+        SealedBody { key, records, compression, content: self.content.clone() }
+    }
+
+    /// Bytes of the body, which bounds count.
+    pub(super) fn bytes(&self) -> u64 {
+        self.content.len() as u64
+    }
+
+    /// Takes it apart; it may take a while.
+    pub(super) fn unpack(&self) -> Result<Unpacked> {
+        let length = usize::try_from(self.head.plain).map_err(|_| damaged())?;
+        let plain = match self.head.compression {
+            Compression::None => self.content.clone(),
+            compression => compress::unpack(compression, &self.content, length)?.into(),
+        };
+        let places: Vec<Place> = rmp_serde::from_slice(&self.index).map_err(|_| damaged())?;
+        let fits = |place: &Place| (place.offset as usize + place.length as usize) <= plain.len();
+        if plain.len() != length || places.len() != self.head.records as usize || !places.iter().all(fits) {
+            return Err(damaged());
+        }
+        Ok(Unpacked { plain, places })
+    }
+}
+
+/// A body taken apart, to send parts of it.
+#[derive(Clone, Debug)]
+pub(super) struct Unpacked {
+    plain: Bytes,
+    pub(super) places: Vec<Place>,
+}
+
+impl Unpacked {
+    /// A body of the records `range`: what stands before the first record of the whole and behind its last stands
+    /// around them, too. It is not compressed: it must be the same bytes whichever version of a compressor made it.
+    pub(super) fn part(&self, range: Range<u32>) -> Bytes {
+        let (first, last) = (self.places.first(), self.places.last());
+        let (Some(first), Some(last)) = (first, last) else { return Bytes::new() };
+        let from = &self.places[range.start as usize];
+        let to = &self.places[range.end as usize - 1];
+        let mut part = Vec::new();
+        part.extend_from_slice(&self.plain[..first.offset as usize]);
+        part.extend_from_slice(&self.plain[from.offset as usize..(to.offset + to.length) as usize]);
+        part.extend_from_slice(&self.plain[(last.offset + last.length) as usize..]);
+        part.into()
+    }
+
+    /// The bytes of one record.
+    pub(super) fn record(&self, index: u32) -> &[u8] {
+        let place = &self.places[index as usize];
+        &self.plain[place.offset as usize..(place.offset + place.length) as usize]
+    }
+}
+
+fn split(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)
+}
+
+fn pack(value: &impl Serialize) -> Result<Vec<u8>> {
+    rmp_serde::to_vec(value).map_err(|_| Error::bug("a body's head can't be written as MessagePack"))
+}
+
+/// The log's checksum was right, so this is no damage of the disk.
+fn damaged() -> Error {
+    Error::state("a body in the outbox can't be read; it was written by another program")
+}

@@ -1,0 +1,456 @@
+//! [`Driver`]: the task that sends bodies and keeps what became of them. See the [module](super) for the order.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use afferent_core::{
+    DeadLetter, Error, Incarnation, Name, Reject, Result, blocking::Blocking, checkpoint::Acknowledgements,
+    clock::Clock, event::StageEvents, random::Random, segment_log::LogPosition,
+};
+use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::watch;
+
+use super::{
+    Compression, Key, SealedBody, Transport,
+    attempt::{Courier, Sent, Verdict},
+    body::{Entry, Unpacked},
+    crash::crash_point,
+    feed::{Feed, Gone, Queued, Scanned, Spot},
+    keeper::{self, Refusals},
+    lane::{Current, Lane, Phase},
+    metrics::Metrics,
+    state::{Counters, Part, State},
+};
+
+/// Bodies that are read ahead, in bytes: a lane that is held up holds up the others when so much lies behind it.
+const AHEAD_BYTES: u64 = 16 << 20;
+
+/// What the sink sees of the driver: only what is saved.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) counters: Counters,
+    /// Everything before it is settled.
+    pub(super) low: LogPosition,
+}
+
+/// Where acknowledgements go.
+#[derive(Debug)]
+pub(super) enum Keep {
+    /// Beside the checkpoints.
+    Durably(Acknowledgements),
+    /// Nowhere: what is sent directly is settled before its epoch is.
+    InMemory(Refusals),
+}
+
+/// The surroundings of a driver.
+#[derive(Debug)]
+pub(super) struct DriverCx {
+    pub(super) stage: Name,
+    pub(super) incarnation: Incarnation,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) blocking: Blocking,
+    pub(super) random: Random,
+    pub(super) events: StageEvents,
+    pub(super) metrics: Metrics,
+}
+
+/// Sends bodies, in order within each lane, and keeps what became of them.
+#[derive(Debug)]
+pub(super) struct Driver<T> {
+    cx: DriverCx,
+    courier: Arc<Courier<T>>,
+    feed: Feed,
+    keep: Keep,
+    /// As it was loaded; `snapshot` brings it up to date.
+    state: State,
+    lanes: Vec<Lane>,
+    /// Bodies before it are in the lanes, or settled.
+    scanned: Spot,
+    /// Bytes in the lanes' queues.
+    ahead: u64,
+    steps: FuturesUnordered<Step>,
+    /// Counts the changes of the state.
+    changes: u64,
+    /// The change up to which it is saved.
+    saved: u64,
+    saving: bool,
+    letters: Vec<DeadLetter>,
+    progress: watch::Sender<Progress>,
+}
+
+type Step = Pin<Box<dyn Future<Output = Stepped> + Send>>;
+
+/// Something that was under way has ended.
+#[derive(Debug)]
+enum Stepped {
+    Scanned(Result<Scanned>),
+    Unpacked { lane: usize, unpacked: Result<Arc<Unpacked>> },
+    Sent { lane: usize, sent: Sent },
+    Dissected { lane: usize, dissected: Result<(Arc<Unpacked>, Dissected)> },
+    Saved { change: u64, progress: Progress, result: Result<()> },
+}
+
+/// What a refused body was taken apart into.
+#[derive(Debug)]
+enum Dissected {
+    Halves([Part; 2]),
+    Record(Box<Reject>),
+}
+
+impl<T: Transport> Driver<T> {
+    pub(super) fn new(
+        cx: DriverCx,
+        courier: Courier<T>,
+        feed: Feed,
+        keep: Keep,
+        state: State,
+    ) -> (Driver<T>, watch::Receiver<Progress>) {
+        let (progress, seen) = watch::channel(Progress { counters: state.counters, low: state.low });
+        let driver = Driver {
+            cx,
+            courier: Arc::new(courier),
+            feed,
+            keep,
+            scanned: state.low.into(),
+            state,
+            lanes: Vec::new(),
+            ahead: 0,
+            steps: FuturesUnordered::new(),
+            changes: 0,
+            saved: 0,
+            saving: false,
+            letters: Vec::new(),
+            progress,
+        };
+        (driver, seen)
+    }
+
+    /// Sends until the sink has gone. `failed` is told of an error before the sink can see that the driver has ended:
+    /// `Fenced` when a newer generation has come, `State` when a body can't be read.
+    pub(super) async fn run(mut self, failed: impl FnOnce(Error) + Send) {
+        if let Err(error) = self.send_all().await {
+            failed(error);
+        }
+    }
+
+    async fn send_all(&mut self) -> Result<()> {
+        loop {
+            self.scan();
+            self.settle_what_is_lost();
+            // Before lanes are advanced: without an outbox a change is saved at once, and a lane may wait for it.
+            self.save()?;
+            for lane in 0..self.lanes.len() {
+                self.advance(lane)?;
+            }
+            tokio::select! {
+                Some(stepped) = self.steps.next(), if !self.steps.is_empty() => self.stepped(stepped)?,
+                more = self.feed.more() => match more {
+                    Ok(Some(entry)) => {
+                        let spot = self.scanned;
+                        self.scanned.number += 1;
+                        self.enqueue(Queued { spot, entry });
+                    }
+                    Ok(None) => {}
+                    Err(Gone) => return Ok(()),
+                },
+            }
+        }
+    }
+
+    fn stepped(&mut self, stepped: Stepped) -> Result<()> {
+        match stepped {
+            Stepped::Scanned(scanned) => self.scanned(scanned?),
+            Stepped::Unpacked { lane, unpacked } => {
+                if let Some(current) = &mut self.lanes[lane].current {
+                    current.unpacked = Some(unpacked?);
+                    current.phase = Phase::Ready;
+                }
+                Ok(())
+            }
+            Stepped::Sent { lane, sent } => {
+                let is_part =
+                    self.lanes[lane].current.as_ref().is_some_and(|current| !current.parts.is_empty());
+                self.sent(lane, sent);
+                if is_part {
+                    crash_point!("upload.part_answered");
+                }
+                Ok(())
+            }
+            Stepped::Dissected { lane, dissected } => {
+                let (unpacked, dissected) = dissected?;
+                self.dissected(lane, unpacked, dissected);
+                Ok(())
+            }
+            Stepped::Saved { change, progress, result } => {
+                result?;
+                crash_point!("upload.saved");
+                self.saving = false;
+                self.saved = change;
+                self.progress.send_replace(progress);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads on, unless enough was read.
+    fn scan(&mut self) {
+        if self.ahead >= AHEAD_BYTES {
+            return;
+        }
+        if let Some(scan) = self.feed.scan(self.scanned, self.cx.random.fork()) {
+            self.steps.push(Box::pin(async { Stepped::Scanned(scan.await) }));
+        }
+    }
+
+    fn scanned(&mut self, scanned: Scanned) -> Result<()> {
+        if let Some(damage) = &scanned.damage {
+            self.state.damaged = true;
+            self.changes += 1;
+            self.cx.events.alarm(format!("the outbox is damaged: {damage}"));
+        }
+        self.scanned = scanned.stopped;
+        for queued in self.feed.give_back(scanned) {
+            if !self.state.is_settled(queued.entry.head.lane, queued.spot.number) {
+                self.enqueue(queued);
+            }
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, queued: Queued) {
+        let lane = usize::from(queued.entry.head.lane);
+        if self.lanes.len() <= lane {
+            self.lanes.resize_with(lane + 1, Lane::default);
+        }
+        self.ahead += queued.entry.bytes();
+        self.lanes[lane].queue.push_back(queued);
+    }
+
+    /// Where everything before is settled.
+    fn low(&self) -> Spot {
+        let fronts = self.lanes.iter().filter_map(Lane::front);
+        fronts.fold(self.scanned, Spot::min)
+    }
+
+    /// Begins what `lane` can do now.
+    fn advance(&mut self, lane: usize) -> Result<()> {
+        let low = self.low().number;
+        let slot = &mut self.lanes[lane];
+        let had = slot.current.is_some();
+        slot.begin(low, &mut self.state.split);
+        let Some(current) = &mut slot.current else { return Ok(()) };
+        if !had {
+            self.ahead -= current.entry.bytes();
+        }
+        if let Phase::Saving(change) = current.phase
+            && change <= self.saved
+        {
+            crash_point!("upload.split");
+            current.phase = Phase::Ready;
+        }
+        if current.phase != Phase::Ready {
+            return Ok(());
+        }
+        current.phase = Phase::Busy;
+        let step: Step = match (&current.unpacked, current.parts.front()) {
+            (None, Some(_)) => unpack(lane, current, &self.cx.blocking),
+            (Some(unpacked), Some(part)) => {
+                let body = SealedBody {
+                    key: part.key,
+                    records: part.records(),
+                    compression: Compression::None,
+                    content: unpacked.part(part.start..part.end),
+                };
+                send(lane, body, &self.courier, doubt(current, &*self.cx.clock))
+            }
+            (_, None) => send(lane, current.entry.body(), &self.courier, doubt(current, &*self.cx.clock)),
+        };
+        current.in_doubt = false;
+        self.steps.push(step);
+        Ok(())
+    }
+
+    /// The receiver has said what becomes of what `lane` sent.
+    fn sent(&mut self, lane: usize, sent: Sent) {
+        let Some(current) = &mut self.lanes[lane].current else { return };
+        let counters = &mut self.state.counters;
+        counters.unresolved += u64::from(sent.unresolved);
+        self.changes += 1;
+        match sent.verdict {
+            Verdict::Delivered => {
+                let range = current.range();
+                counters.delivered += u64::from(range.end - range.start);
+                self.settled(lane);
+            }
+            Verdict::Refused { reason } => {
+                let step = dissect(lane, current, reason, &self.cx.blocking);
+                self.steps.push(step);
+            }
+        }
+    }
+
+    fn dissected(&mut self, lane: usize, unpacked: Arc<Unpacked>, dissected: Dissected) {
+        let Some(current) = &mut self.lanes[lane].current else { return };
+        current.unpacked = Some(unpacked);
+        self.changes += 1;
+        match dissected {
+            Dissected::Halves([first, second]) => {
+                current.parts.pop_front();
+                current.parts.push_front(second);
+                current.parts.push_front(first);
+                // Both replace what was refused, durably, before either is sent.
+                current.phase = Phase::Saving(self.changes);
+            }
+            Dissected::Record(reject) => {
+                self.state.counters.refused += 1;
+                self.cx.metrics.refused(1);
+                match &self.keep {
+                    Keep::Durably(_) => self.letters.push(letter(*reject, current, &self.cx)),
+                    Keep::InMemory(refusals) => refusals.push(*reject),
+                }
+                self.settled(lane);
+            }
+        }
+    }
+
+    /// What `lane` sent is settled; the body itself, if nothing is left of it.
+    fn settled(&mut self, lane: usize) {
+        let slot = &mut self.lanes[lane];
+        let Some(current) = &mut slot.current else { return };
+        current.phase = Phase::Ready;
+        current.parts.pop_front();
+        if current.parts.is_empty() {
+            self.state.counters.bytes += current.entry.bytes();
+            slot.current = None;
+        }
+    }
+
+    /// With a damaged outbox, what is left over when everything was sent is what was lost.
+    fn settle_what_is_lost(&mut self) {
+        let Some(released) = self.feed.released() else { return };
+        let is_done = self.scanned.number >= released.end.number()
+            && self.lanes.iter().all(|lane| lane.front().is_none());
+        if !self.state.damaged || !is_done {
+            return;
+        }
+        let counters = &mut self.state.counters;
+        let lost = released.sealed.records.saturating_sub(counters.settled());
+        counters.refused += lost;
+        counters.bytes = released.sealed.bytes;
+        self.state.damaged = false;
+        self.changes += 1;
+        if lost > 0 {
+            self.cx.events.alarm(format!(
+                "{lost} records were lost with the damaged part of the outbox; they are counted as dead"
+            ));
+        }
+    }
+
+    /// Saves what has changed. What changes meanwhile is saved together, afterwards.
+    fn save(&mut self) -> Result<()> {
+        if self.saving || self.changes == self.saved {
+            return Ok(());
+        }
+        crash_point!("upload.answered");
+        let change = self.changes;
+        let state = self.snapshot();
+        let progress = Progress { counters: state.counters, low: state.low };
+        let Keep::Durably(acknowledgements) = &self.keep else {
+            self.saved = change;
+            self.progress.send_replace(progress);
+            return Ok(());
+        };
+        self.saving = true;
+        let bytes = state.to_bytes()?;
+        let letters = std::mem::take(&mut self.letters);
+        let (acknowledgements, events) = (acknowledgements.clone(), self.cx.events.clone());
+        let mut random = self.cx.random.fork();
+        self.steps.push(Box::pin(async move {
+            let result = keeper::save(&acknowledgements, bytes, letters, &mut random, &events).await;
+            Stepped::Saved { change, progress, result }
+        }));
+        Ok(())
+    }
+
+    /// The state as it is now.
+    fn snapshot(&self) -> State {
+        let lanes = self.lanes.len().max(self.state.done.len());
+        let done = (0..lanes).map(|lane| {
+            let front = self.lanes.get(lane).and_then(Lane::front).unwrap_or(self.scanned).number;
+            // What was settled in an earlier life may not have been read again yet.
+            front.max(self.state.done.get(lane).copied().unwrap_or(0))
+        });
+        let splits = self.lanes.iter().filter_map(|lane| lane.current.as_ref()?.split());
+        State {
+            low: self.low().position,
+            done: done.collect(),
+            split: self.state.split.iter().cloned().chain(splits).collect(),
+            ..self.state.clone()
+        }
+    }
+}
+
+/// For how long an earlier life may have known nothing of a body that it sent.
+fn doubt(current: &Current, clock: &dyn Clock) -> Option<Duration> {
+    let age = clock.now().as_micros().saturating_sub(current.entry.head.sealed_at.as_micros());
+    current.in_doubt.then(|| Duration::from_micros(u64::try_from(age).unwrap_or(0)))
+}
+
+fn send<T: Transport>(
+    lane: usize,
+    body: SealedBody,
+    courier: &Arc<Courier<T>>,
+    doubt: Option<Duration>,
+) -> Step {
+    let sending = courier.clone().deliver(body, doubt);
+    Box::pin(async move { Stepped::Sent { lane, sent: sending.await } })
+}
+
+fn unpack(lane: usize, current: &Current, blocking: &Blocking) -> Step {
+    let entry = current.entry.clone();
+    let job = blocking.spawn(move || entry.unpack().map(Arc::new));
+    Box::pin(async move { Stepped::Unpacked { lane, unpacked: job.await.and_then(|unpacked| unpacked) } })
+}
+
+/// Takes what was refused apart: into halves, or into the one record that was meant.
+fn dissect(lane: usize, current: &Current, reason: String, blocking: &Blocking) -> Step {
+    let (entry, known, range) = (current.entry.clone(), current.unpacked.clone(), current.range());
+    let parent = current.parts.front().map_or(entry.head.key, |part| part.key);
+    let job = blocking.spawn(move || {
+        let unpacked = known.map_or_else(|| entry.unpack().map(Arc::new), Ok)?;
+        let dissected = match range.end - range.start {
+            1 => Dissected::Record(Box::new(refusal(&entry, &unpacked, range.start, &reason))),
+            _ => Dissected::Halves(halves(parent, range, &unpacked)),
+        };
+        Ok::<_, Error>((unpacked, dissected))
+    });
+    Box::pin(async move { Stepped::Dissected { lane, dissected: job.await.and_then(|dissected| dissected) } })
+}
+
+/// The two halves of a refused part, each with a key of its own.
+fn halves(parent: Key, range: std::ops::Range<u32>, unpacked: &Unpacked) -> [Part; 2] {
+    let middle = range.start + (range.end - range.start) / 2;
+    [range.start..middle, middle..range.end].map(|half| {
+        let key = parent.of_part(half.clone(), &unpacked.part(half.clone()));
+        Part { start: half.start, end: half.end, key }
+    })
+}
+
+fn refusal(entry: &Entry, unpacked: &Unpacked, index: u32, reason: &str) -> Reject {
+    let place = &unpacked.places[index as usize];
+    let location = format!("record {} of body {}", u64::from(index) + 1, entry.head.key);
+    Reject { key: Some(place.id.to_string()), ..Reject::raw(unpacked.record(index), reason, location) }
+}
+
+fn letter(reject: Reject, current: &Current, cx: &DriverCx) -> DeadLetter {
+    let Reject { payload, key, reason, location } = reject;
+    DeadLetter {
+        stage: cx.stage.clone(),
+        payload,
+        key,
+        reason,
+        location,
+        time: cx.clock.now(),
+        incarnation: cx.incarnation,
+        epoch: current.entry.head.epoch,
+    }
+}

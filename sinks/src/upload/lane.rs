@@ -1,0 +1,79 @@
+//! [`Lane`]: bodies that are sent one after the other.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    body::{Entry, Unpacked},
+    feed::{Queued, Spot},
+    state::{Part, Split},
+};
+
+/// Bodies that are sent one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    pub(super) queue: VecDeque<Queued>,
+    pub(super) current: Option<Current>,
+    /// Whether the first body of this life has begun: an earlier life may have sent it, too.
+    pub(super) begun: bool,
+}
+
+/// The body that is being sent.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) spot: Spot,
+    pub(super) entry: Entry,
+    /// What is left of it, if it was refused as a whole.
+    pub(super) parts: VecDeque<Part>,
+    pub(super) unpacked: Option<Arc<Unpacked>>,
+    pub(super) phase: Phase,
+    /// Whether an earlier life may have sent what comes next.
+    pub(super) in_doubt: bool,
+}
+
+/// What a body waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// To be sent.
+    Ready,
+    /// For the receiver, or for a job.
+    Busy,
+    /// For this change to be saved.
+    Saving(u64),
+}
+
+impl Lane {
+    /// Where its oldest body lies that is not settled.
+    pub(super) fn front(&self) -> Option<Spot> {
+        let current = self.current.as_ref().map(|current| current.spot);
+        current.or_else(|| self.queue.front().map(|queued| queued.spot))
+    }
+
+    /// Makes the next body the current one; `low` is the number before which everything is settled.
+    pub(super) fn begin(&mut self, low: u64, split: &mut Vec<Split>) {
+        let may_begin = |queued: &Queued| queued.entry.head.after <= low;
+        if self.current.is_some() || !self.queue.front().is_some_and(may_begin) {
+            return;
+        }
+        let Some(Queued { spot, entry }) = self.queue.pop_front() else { return };
+        let known = split.iter().position(|split| split.number == spot.number);
+        let parts = known.map(|index| split.swap_remove(index).parts).unwrap_or_default();
+        let in_doubt = !std::mem::replace(&mut self.begun, true);
+        self.current = Some(Current { spot, entry, parts, unpacked: None, phase: Phase::Ready, in_doubt });
+    }
+}
+
+impl Current {
+    /// The records that are sent next: their range in the body.
+    pub(super) fn range(&self) -> std::ops::Range<u32> {
+        match self.parts.front() {
+            Some(part) => part.start..part.end,
+            None => 0..self.entry.head.records,
+        }
+    }
+
+    /// What is left of it, to be saved.
+    pub(super) fn split(&self) -> Option<Split> {
+        let number = self.spot.number;
+        (!self.parts.is_empty()).then(|| Split { number, parts: self.parts.clone() })
+    }
+}

@@ -1,0 +1,116 @@
+//! Uploads: the outbox, and the driver that all uploading sinks share.
+//!
+//! A sink that uploads is an [`Upload`] over a [`Transport`], which sends one body and says what became of it. All else
+//! is here.
+//!
+//! # What is promised
+//!
+//! 1. **A receiver that honours keys sees each record exactly once** (G1, G2), whatever happens to either side or between
+//!    them. A body that was sent is sent again byte for byte, under the same `Idempotency-Key`, until its fate is known and
+//!    saved; a body whose epoch was undone was never sent.
+//! 2. **Order** (G3). The bodies of a lane are sent one after the other, in the order of the source; a subject is always in
+//!    the same lane. A deletion without a subject may be of a sample in any lane: its body comes after all earlier
+//!    records in the outbox, and is sent when all bodies before it are settled. When the number of lanes changes, later
+//!    bodies wait for all that were sealed before.
+//! 3. **Nothing is dropped** (G11). Refused credentials pause and alarm; what the receiver refuses for good is narrowed
+//!    down to the record that it means, which is a dead letter; everything else is tried for as long as it takes.
+//! 4. **Bounds** (G7). In memory: an open body in each lane, one under way in each, and 16 MiB of bodies that were read
+//!    ahead. On disk: `max_bytes` that are not acknowledged, the open epoch, and what the kept checkpoints need. Where
+//!    `max_bytes` is reached, `write` waits, and so the source does; but only while something is released and not
+//!    acknowledged, so that an epoch larger than the bound does not wait for itself.
+//! 5. **Discretion** (G8). Neither records nor what a receiver says get into logs, errors, alarms or reasons.
+//!
+//! # The protocol
+//!
+//! ```text
+//!  write ─▶ open bodies, one in each lane ──closed──▶ sealed ──append──▶ outbox (a segment log)
+//!  prepare ─▶ close and seal all ─▶ sync the outbox ─▶ token: log, end, counters
+//!  (the engine saves the checkpoint: the commit point)
+//!  commit ─▶ release up to the token's end ─ ─ ─▶ driver ─▶ receiver ─▶ acknowledgement: counters, position, dead letters
+//! ```
+//!
+//! *Sealing* makes a body final: framing, compression, and the key, which is over (incarnation, sink, epoch, lane, ordinal,
+//! body). Key and body are one entry of the outbox. They are never computed again.
+//!
+//! **Order of what is made durable**, and what a crash between two steps means:
+//!
+//! | step | a crash after it |
+//! |---|---|
+//! | 1. bodies are appended, and synced by `prepare` | `open` cuts them off: they lie after the token |
+//! | 2. the checkpoint with the token is saved | `commit` runs again and releases them |
+//! | 3. `commit` releases them: nothing on disk | the same |
+//! | 4. a body is sent and answered | it is sent again, with its key |
+//! | 5. the acknowledgement is saved, with its dead letters | it is not sent again |
+//! | 6. the next checkpoint takes the counters into the accounts | the accounts are behind until then, and say *pending* |
+//!
+//! A body that is refused (413, 400, 422 over HTTP) is halved, and between 4 and 5 lies one step more: both halves, with keys
+//! over (parent's key, range, bytes), are saved in its place before either is sent. They are sent in order. A part is a
+//! slice of what the outbox has and is not compressed: it must be the same bytes whichever version of a compressor is
+//! there. Acknowledgements that arrive while one is being saved are saved together.
+//!
+//! # The driver's state
+//!
+//! By lane, the number before which all of its bodies are settled; where everything is; what is left of refused
+//! bodies; cumulative counters. The pending of an account is the records of the token less the settled ones, so a restart
+//! counts nothing anew. After a fallback to an older checkpoint (its incarnation is not the engine's) the position is
+//! the smaller of the acknowledged and the token's, the counters are the token's, and what is left is counted.
+//!
+//! # What goes wrong
+//!
+//! | what | what happens |
+//! |---|---|
+//! | the receiver is away, or says so (5xx, 429) | tried again after a back-off of at most 8 s, or after what it asks for; after five failures in a row by one attempt at a time, see `gate` |
+//! | it can't take one body now (409, 404, 408) | that lane waits; the others go on, until 16 MiB lie behind it |
+//! | it refuses the credentials | an alarm; nothing but a try now and then, with credentials that are read anew |
+//! | a body's fate is unknown for longer than `dedupe_window` | an alarm, and `unresolved` is counted; it is sent all the same, because a repeat can be found and a loss can't |
+//! | the disk fails or is full | the engine starts again from the last checkpoint |
+//! | an acknowledgement can't be saved | what is there is read, and it is tried again; sending goes on |
+//! | a newer generation has come | the driver ends at its next acknowledgement, the sink with its next effect (G10) |
+//! | the outbox is damaged, or gone | an alarm; what was pending and can't be read is counted as dead |
+//! | there is an outbox and no checkpoint | it is set aside with an alarm, never cut |
+//!
+//! # Without an outbox
+//!
+//! `delivery = "direct"` sends the same bodies under the same kind of key before the commit point: `prepare` returns when the
+//! receiver has them all. A replay cuts its batches elsewhere, so it is at least once. What is refused is a dead letter of
+//! the epoch.
+//!
+//! # Not here yet
+//!
+//! A later deletion or a higher revision does not yet withdraw a dead letter of its id. Every entry of the outbox carries id,
+//! change and revision of its records for it; the place is where the driver settles a body.
+
+mod attempt;
+mod body;
+mod compress;
+mod crash;
+mod direct;
+mod driver;
+mod feed;
+mod gate;
+mod guard;
+mod keeper;
+mod key;
+mod lane;
+pub mod metrics;
+mod open;
+mod outbox;
+mod packer;
+mod settings;
+mod sink;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use self::{
+    body::SealedBody,
+    crash::CRASH_POINTS,
+    key::Key,
+    settings::{
+        BatchLimits, Compression, DEFAULT_LANES, DEFAULT_OUTBOX_BYTES, Delivery, Framing, MAX_BATCH_BYTES,
+        MAX_LANES, MIN_OUTBOX_BYTES, Rate, Settings,
+    },
+    sink::Upload,
+    transport::{Outcome, Transport},
+};

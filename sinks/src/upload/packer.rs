@@ -1,0 +1,167 @@
+//! [`Packer`]: from records to bodies, one open in each lane.
+
+use afferent_core::{Record, Reject, Rejects};
+use afferent_formats::{Encoder, Format};
+
+use super::{Framing, Settings, body::Place};
+
+/// The longest record in a body: whoever sends or receives one holds it in memory as a whole. Longer ones are rejected.
+pub(super) const MAX_RECORD_BYTES: usize = 32 << 20;
+
+/// A closed body that has not been sealed.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) lane: u16,
+    /// Counts the bodies of its lane in the epoch.
+    pub(super) ordinal: u32,
+    /// It holds a deletion without a subject: it waits for all bodies before it.
+    pub(super) waits: bool,
+    pub(super) plain: Vec<u8>,
+    pub(super) places: Vec<Place>,
+}
+
+/// Writes records into bodies.
+pub(super) struct Packer {
+    encoder: Box<dyn Encoder>,
+    framing: Framing,
+    records: usize,
+    bytes: usize,
+    lanes: Vec<Open>,
+}
+
+/// An open body.
+#[derive(Debug, Default)]
+struct Open {
+    plain: Vec<u8>,
+    places: Vec<Place>,
+    ordinal: u32,
+    waits: bool,
+}
+
+impl Packer {
+    pub(super) fn new(settings: &Settings) -> Packer {
+        Packer {
+            encoder: settings.format.encoder(),
+            framing: match settings.format {
+                Format::Json => settings.framing,
+                // Rows of CSV are lines, whatever is said of JSON.
+                Format::Csv => Framing::Lines,
+            },
+            records: settings.batch.records,
+            bytes: usize::try_from(settings.batch.bytes.0).unwrap_or(usize::MAX),
+            lanes: (0..settings.lanes).map(|_| Open::default()).collect(),
+        }
+    }
+
+    /// Adds a record to the body of its lane; bodies that are full go to `closed`, a record that has no form to `rejects`.
+    pub(super) fn push(&mut self, record: &Record, closed: &mut Vec<Draft>, rejects: &mut Rejects) {
+        let lane = self.lane_of(record);
+        // It may delete a sample of any lane: what came before must lie before it.
+        let waits = record.is_deletion() && record.subject.is_none();
+        if waits {
+            let others = (0..self.lanes.len()).filter(|other| *other != lane);
+            for other in others {
+                self.close(other, closed);
+            }
+        }
+        match self.append(lane, record) {
+            Ok(place) if self.is_over(lane) => {
+                let open = &mut self.lanes[lane];
+                let tail = open.plain.split_off(place.offset as usize);
+                self.close(lane, closed);
+                let open = self.begin(lane);
+                let offset = open.plain.len() as u32;
+                open.plain.extend_from_slice(&tail);
+                open.places.push(Place { offset, ..place });
+            }
+            Ok(place) => self.lanes[lane].places.push(place),
+            Err(reason) => {
+                rejects.push(Reject::record(record, reason));
+                return;
+            }
+        }
+        self.lanes[lane].waits |= waits;
+        if self.lanes[lane].places.len() >= self.records || self.lanes[lane].plain.len() >= self.bytes {
+            self.close(lane, closed);
+        }
+    }
+
+    /// Closes all bodies: the epoch ends.
+    pub(super) fn finish(&mut self, closed: &mut Vec<Draft>) {
+        for lane in 0..self.lanes.len() {
+            self.close(lane, closed);
+            self.lanes[lane].ordinal = 0;
+        }
+    }
+
+    /// A stable hash of the subject: a lane is part of a body's key, and of what a restart finds in the outbox.
+    fn lane_of(&self, record: &Record) -> usize {
+        match &record.subject {
+            Some(subject) => {
+                (xxhash_rust::xxh3::xxh3_64(subject.as_bytes()) % self.lanes.len() as u64) as usize
+            }
+            None => 0,
+        }
+    }
+
+    /// Whether what was just appended is too much for an open body that has other records.
+    fn is_over(&self, lane: usize) -> bool {
+        !self.lanes[lane].places.is_empty() && self.lanes[lane].plain.len() > self.bytes
+    }
+
+    fn begin(&mut self, lane: usize) -> &mut Open {
+        let open = &mut self.lanes[lane];
+        if open.plain.is_empty() {
+            match self.framing {
+                Framing::Array => open.plain.push(b'['),
+                Framing::Lines => self.encoder.header(&mut open.plain),
+            }
+        }
+        open
+    }
+
+    fn append(&mut self, lane: usize, record: &Record) -> Result<Place, String> {
+        let offset = self.begin(lane).plain.len();
+        let open = &mut self.lanes[lane];
+        self.encoder.encode(record, &mut open.plain)?;
+        let length = open.plain.len() - offset - 1;
+        if length > MAX_RECORD_BYTES {
+            open.plain.truncate(offset);
+            return Err(format!("it is {length} bytes long, and {MAX_RECORD_BYTES} are allowed in a body"));
+        }
+        if self.framing == Framing::Array {
+            // Instead of the line end.
+            open.plain.pop();
+            open.plain.push(b',');
+        }
+        let (offset, length) = (offset as u32, length as u32);
+        Ok(Place { offset, length, id: record.id, change: record.change, revision: record.revision })
+    }
+
+    fn close(&mut self, lane: usize, closed: &mut Vec<Draft>) {
+        let framing = self.framing;
+        let open = &mut self.lanes[lane];
+        if open.places.is_empty() {
+            open.plain.clear();
+            return;
+        }
+        if framing == Framing::Array {
+            open.plain.pop();
+            open.plain.push(b']');
+        }
+        closed.push(Draft {
+            lane: lane as u16,
+            ordinal: open.ordinal,
+            waits: std::mem::take(&mut open.waits),
+            plain: std::mem::take(&mut open.plain),
+            places: std::mem::take(&mut open.places),
+        });
+        open.ordinal += 1;
+    }
+}
+
+impl std::fmt::Debug for Packer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packer").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! [`Settings`]: how a sink uploads, whatever it uploads to.
+
+use std::time::Duration;
+
+use afferent_core::{
+    Problem,
+    config::{Size, Span},
+};
+use afferent_formats::Format;
+use serde::Deserialize;
+
+/// Most lanes: each may hold an open body and has a connection of its own.
+pub const MAX_LANES: u16 = 64;
+/// The largest `batch.bytes`: a body is in memory as a whole, once for each lane.
+pub const MAX_BATCH_BYTES: u64 = 16 << 20;
+/// The smallest `max_bytes`: below it, a few bodies would stop the pipeline.
+pub const MIN_OUTBOX_BYTES: u64 = 1 << 20;
+
+/// How a sink uploads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// What records are written in.
+    pub format: Format,
+    /// How JSON records are put together in a body.
+    pub framing: Framing,
+    /// How bodies are compressed.
+    pub compression: Compression,
+    /// When a body is closed.
+    pub batch: BatchLimits,
+    /// How many bodies may be under way at once.
+    pub lanes: u16,
+    /// Through the outbox or directly.
+    pub delivery: Delivery,
+    /// For how long the receiver recognises a key; `None` for ever.
+    pub dedupe_window: Option<Duration>,
+    /// Bytes of bodies that are not acknowledged: more of them push back to the source.
+    pub max_bytes: u64,
+    /// How often it may send.
+    pub rate: Option<Rate>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            format: Format::default(),
+            framing: Framing::default(),
+            compression: Compression::default(),
+            batch: BatchLimits::default(),
+            lanes: DEFAULT_LANES,
+            delivery: Delivery::default(),
+            dedupe_window: None,
+            max_bytes: DEFAULT_OUTBOX_BYTES,
+            rate: None,
+        }
+    }
+}
+
+/// Lanes unless told otherwise: enough that one slow answer does not stop the others, few enough for any receiver.
+pub const DEFAULT_LANES: u16 = 4;
+/// `max_bytes` unless told otherwise: days of one person's records, and an hour of a busy feed.
+pub const DEFAULT_OUTBOX_BYTES: u64 = 1 << 30;
+
+impl Settings {
+    /// Everything that is wrong with them; the paths are those that the configurations of uploading sinks have in common.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.lanes == 0 || self.lanes > MAX_LANES {
+            problems.push(Problem::new("lanes", format!("expected 1 to {MAX_LANES}, found {}", self.lanes)));
+        }
+        if self.batch.records == 0 {
+            problems.push(Problem::new("batch.records", "expected more than 0"));
+        }
+        if self.batch.bytes.0 == 0 || self.batch.bytes.0 > MAX_BATCH_BYTES {
+            let found = self.batch.bytes;
+            problems.push(Problem::new("batch.bytes", format!("expected at most 16MiB, found {found}")));
+        }
+        if self.max_bytes < MIN_OUTBOX_BYTES {
+            let found = Size(self.max_bytes);
+            problems.push(Problem::new("max_bytes", format!("expected at least 1MiB, found {found}")));
+        }
+        if self.rate.is_some_and(|rate| rate.requests == 0) {
+            problems.push(Problem::new("rate.requests", "expected more than 0"));
+        }
+        if self.rate.is_some_and(|rate| rate.per.0.is_zero()) {
+            problems.push(Problem::new("rate.per", "expected more than 0"));
+        }
+        problems
+    }
+}
+
+/// When a body is closed: at whichever comes first, and at the end of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchLimits {
+    /// After this many records.
+    pub records: usize,
+    /// Before it gets longer than this, uncompressed. A single record may be.
+    pub bytes: Size,
+}
+
+impl Default for BatchLimits {
+    /// 500 records, 1 MiB: what many receivers take at most.
+    fn default() -> BatchLimits {
+        BatchLimits { records: 500, bytes: Size(1 << 20) }
+    }
+}
+
+/// How JSON records are put together in a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Framing {
+    /// One JSON array.
+    #[default]
+    Array,
+    /// One object a line (NDJSON).
+    Lines,
+}
+
+/// How bodies are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// Zstandard (RFC 8878).
+    Zstd,
+}
+
+/// Whether bodies go through the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// Through the outbox, after the commit point: exactly once at a receiver that honours keys.
+    #[default]
+    Outbox,
+    /// Without it, before the commit point: at least once.
+    Direct,
+}
+
+/// How often may be sent: so many requests in any such span, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How many requests.
+    pub requests: u32,
+    /// In which time.
+    pub per: Span,
+}

@@ -1,0 +1,320 @@
+//! [`Upload`]: the sink's side of the protocol.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use afferent_core::{
+    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token,
+    segment_log::LogPosition,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Delivery, Settings, Transport,
+    attempt::Courier,
+    crash::crash_point,
+    direct::Direct,
+    driver::{Driver, DriverCx, Keep, Progress},
+    feed::{Feed, Made, Released},
+    gate::Gate,
+    guard::Guard,
+    keeper::Refusals,
+    metrics::Metrics,
+    open::{OpenOutbox, Opening},
+    outbox::{Outbox, Sealer},
+    state::{Counters, OutboxToken, State},
+};
+use crate::jobs::{Jobs, not_open};
+
+/// Without an outbox, bodies are in memory until the receiver has them: this much of them, and `write` waits.
+const DIRECT_BYTES: u64 = 8 << 20;
+
+/// A sink that uploads with `T`. See the [module](super).
+#[derive(Debug)]
+pub struct Upload<T> {
+    settings: Settings,
+    /// Until it opens.
+    transport: Option<T>,
+    open: Option<Open>,
+}
+
+struct Open {
+    mode: Mode,
+    driver: Link,
+    made: Made,
+    metrics: Metrics,
+}
+
+enum Mode {
+    Outbox {
+        jobs: Jobs<Outbox, Record>,
+        released: watch::Sender<Option<Released>>,
+        /// What the account knows: as of the last `prepare`.
+        known: Counters,
+        sealed: u64,
+        /// Between `prepare` and `commit`, what was pending when it was prepared.
+        prepared: Option<u64>,
+    },
+    Direct {
+        jobs: Jobs<Direct, Record>,
+        refusals: Refusals,
+    },
+}
+
+/// What the sink has of its driver.
+struct Link {
+    progress: watch::Receiver<Progress>,
+    failure: Arc<Mutex<Option<Error>>>,
+}
+
+impl<T: Transport> Upload<T> {
+    /// A sink that uploads.
+    pub fn new(settings: Settings, transport: T) -> Upload<T> {
+        Upload { settings, transport: Some(transport), open: None }
+    }
+
+    async fn open_outbox(
+        &mut self,
+        cx: SinkCx,
+        courier: Courier<T>,
+        metrics: Metrics,
+    ) -> Result<(Open, Opened)> {
+        let saved = cx.acknowledgements.load().await?;
+        let state = saved.as_deref().map(State::from_bytes).transpose()?;
+        let token = cx.token.as_ref().map(OutboxToken::read).transpose()?;
+        let made = Made::default();
+        let (settings, disk, directory) =
+            (self.settings.clone(), cx.disk.clone(), cx.directory.join("outbox"));
+        let sealer = sealer(&cx, &self.settings);
+        let (fence, mut random, events) = (cx.fence.clone(), cx.random.clone(), cx.events.clone());
+        let (opening, counted) = (random.fork(), made.clone());
+        let open = move || {
+            disk.create_dir_all(&directory)
+                .map_err(|error| afferent_core::io_error("create the directory", &directory, error))?;
+            let guard = Guard::take(&disk, &directory, fence)?;
+            let opening =
+                Opening { settings, sealer, guard, token, state, random: opening, events, made: counted };
+            let OpenOutbox { outbox, opened, state, changed, known, reader } =
+                opening.open(&disk, &directory)?;
+            crash_point!("upload.opened");
+            let sealed = outbox.sealed.records;
+            Ok((outbox, (opened, state, changed, known, sealed, reader)))
+        };
+        let (jobs, (opened, state, changed, known, sealed, reader)) =
+            Jobs::open(cx.blocking.clone(), open).await?;
+        if changed {
+            let state = state.to_bytes()?;
+            let acknowledgement =
+                afferent_core::checkpoint::Acknowledgement { state, dead_letters: Vec::new() };
+            cx.acknowledgements.save(acknowledgement).await?;
+        }
+        let (released, seen) = watch::channel(None);
+        let feed =
+            Feed::Outbox { reader: Some(Box::new(reader)), released: seen, blocking: cx.blocking.clone() };
+        let keep = Keep::Durably(cx.acknowledgements.clone());
+        let driver = drive(&cx, courier, feed, keep, state, metrics.clone());
+        let mode = Mode::Outbox { jobs, released, known, sealed, prepared: None };
+        Ok((Open { mode, driver, made, metrics }, opened))
+    }
+
+    async fn open_direct(
+        &mut self,
+        cx: SinkCx,
+        courier: Courier<T>,
+        metrics: Metrics,
+    ) -> Result<(Open, Opened)> {
+        if let Some(token) = &cx.token {
+            let token = OutboxToken::read(token)?;
+            let saved = cx.acknowledgements.load().await?;
+            let settled = saved.as_deref().map(State::from_bytes).transpose()?;
+            let settled = settled.map_or(token.counters, |state| state.counters).settled();
+            let pending = token.sealed.records.saturating_sub(settled);
+            if pending > 0 {
+                return Err(Error::config(format!(
+                    "{pending} records wait in the outbox, and `delivery = \"direct\"` does without it; run with `delivery = \"outbox\"` until they are delivered"
+                )));
+            }
+        }
+        let made = Made::default();
+        let (bodies, queue) = mpsc::unbounded_channel();
+        let direct = Direct::new(&self.settings, sealer(&cx, &self.settings), bodies, made.clone());
+        let (jobs, opened) = Jobs::open(cx.blocking.clone(), move || Ok((direct, Opened::Resumed))).await?;
+        let refusals = Refusals::default();
+        let keep = Keep::InMemory(refusals.clone());
+        let feed = Feed::Direct { bodies: queue };
+        let driver = drive(&cx, courier, feed, keep, State::none(), metrics.clone());
+        Ok((Open { mode: Mode::Direct { jobs, refusals }, driver, made, metrics }, opened))
+    }
+}
+
+fn sealer(cx: &SinkCx, settings: &Settings) -> Sealer {
+    Sealer {
+        incarnation: cx.incarnation,
+        sink: cx.stage.clone(),
+        compression: settings.compression,
+        clock: cx.clock.clone(),
+    }
+}
+
+/// Starts the driver.
+fn drive<T: Transport>(
+    cx: &SinkCx,
+    courier: Courier<T>,
+    feed: Feed,
+    keep: Keep,
+    state: State,
+    metrics: Metrics,
+) -> Link {
+    let surroundings = DriverCx {
+        stage: cx.stage.clone(),
+        incarnation: cx.incarnation,
+        clock: cx.clock.clone(),
+        blocking: cx.blocking.clone(),
+        random: cx.random.clone(),
+        events: cx.events.clone(),
+        metrics,
+    };
+    let (driver, progress) = Driver::new(surroundings, courier, feed, keep, state);
+    let failure = Arc::new(Mutex::new(None));
+    let (slot, events) = (failure.clone(), cx.events.clone());
+    cx.drivers.spawn(driver.run(move |error: Error| {
+        if error.kind() != ErrorKind::Fenced {
+            events.alarm(format!("nothing is sent any more: {error}"));
+        }
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }));
+    Link { progress, failure }
+}
+
+impl Link {
+    fn counters(&self) -> Counters {
+        self.progress.borrow().counters
+    }
+
+    /// Waits until the driver has come further.
+    async fn further(&mut self) -> Result<()> {
+        match self.progress.changed().await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.failed()),
+        }
+    }
+
+    fn failed(&self) -> Error {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.unwrap_or_else(|| Error::bug("the upload driver has ended; see the log for its message"))
+    }
+
+    /// Whether the driver still runs.
+    fn check(&self) -> Result<()> {
+        match self.progress.has_changed() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.failed()),
+        }
+    }
+}
+
+impl<T: Transport> Sink for Upload<T> {
+    type Item = Record;
+
+    async fn open(&mut self, cx: SinkCx) -> Result<Opened> {
+        let transport = self.transport.take().ok_or_else(|| Error::bug("a sink was opened twice"))?;
+        let metrics = Metrics::new(&cx.pipeline, &cx.stage);
+        let receiver = transport.receiver().to_owned();
+        let mut random = cx.random.clone();
+        let (events, rate) = (cx.events.clone(), self.settings.rate);
+        let gate = Gate::new(rate, random.fork(), events.clone(), metrics.clone(), &receiver);
+        let dedupe_window = self.settings.dedupe_window;
+        let courier = Courier { transport, gate, dedupe_window, events, metrics: metrics.clone() };
+        let (open, opened) = match self.settings.delivery {
+            Delivery::Outbox => self.open_outbox(cx, courier, metrics).await?,
+            Delivery::Direct => self.open_direct(cx, courier, metrics).await?,
+        };
+        self.open = Some(open);
+        Ok(opened)
+    }
+
+    async fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {
+        let most = self.settings.max_bytes;
+        let Open { mode, driver, made, .. } = self.open.as_mut().ok_or_else(not_open)?;
+        driver.check()?;
+        match mode {
+            Mode::Outbox { jobs, released, .. } => {
+                // Only while released bodies are not acknowledged: an epoch that is larger than the bound goes on.
+                let free = released.borrow().map_or(0, |released| released.sealed.bytes);
+                while made.get() - driver.counters().bytes >= most && free > driver.counters().bytes {
+                    driver.further().await?;
+                }
+                jobs.write(batch, Outbox::write).await
+            }
+            Mode::Direct { jobs, .. } => {
+                while made.get() - driver.counters().bytes >= DIRECT_BYTES {
+                    driver.further().await?;
+                }
+                jobs.write(batch, Direct::write).await
+            }
+        }
+    }
+
+    async fn prepare(&mut self, epoch: Epoch) -> Result<Prepared> {
+        let Open { mode, driver, metrics, .. } = self.open.as_mut().ok_or_else(not_open)?;
+        driver.check()?;
+        match mode {
+            Mode::Outbox { jobs, known, sealed, prepared, .. } => {
+                let now = driver.counters();
+                let (token, rejects) = jobs.run(move |outbox| outbox.prepare(epoch, now)).await?;
+                let refused = now.refused.saturating_sub(known.refused);
+                let pending = token.sealed.records.saturating_sub(now.settled());
+                (*known, *sealed, *prepared) = (now, token.sealed.records, Some(pending));
+                metrics.pending(pending);
+                Ok(Prepared { token: Some(token.save()?), rejects, refused, ..Prepared::default() })
+            }
+            Mode::Direct { jobs, refusals } => {
+                let (records, mut rejects) = jobs.run(move |direct| direct.prepare(epoch)).await?;
+                while driver.counters().settled() < records {
+                    driver.further().await?;
+                }
+                rejects.extend(refusals.take());
+                Ok(Prepared { rejects, ..Prepared::default() })
+            }
+        }
+    }
+
+    async fn commit(&mut self, epoch: Epoch, token: Option<&Token>) -> Result<()> {
+        let Open { mode, driver, .. } = self.open.as_mut().ok_or_else(not_open)?;
+        match mode {
+            Mode::Outbox { jobs, released, prepared, .. } => {
+                let token = OutboxToken::read(token.ok_or_else(|| Error::bug("an outbox without a token"))?)?;
+                let (end, low): (LogPosition, _) = (token.end, driver.progress.borrow().low);
+                jobs.run(move |outbox| {
+                    outbox.commit(epoch, end, low);
+                    Ok(())
+                })
+                .await?;
+                *prepared = None;
+                released.send_replace(Some(Released { end, sealed: token.sealed }));
+            }
+            Mode::Direct { jobs, .. } => {
+                jobs.run(move |direct| {
+                    direct.commit(epoch);
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pending(&self) -> u64 {
+        match self.open.as_ref().map(|open| (&open.mode, &open.driver)) {
+            Some((Mode::Outbox { sealed, prepared, .. }, driver)) => {
+                prepared.unwrap_or_else(|| sealed.saturating_sub(driver.counters().settled()))
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! A pipeline that uploads, over many lives: processes that die, disks that lose power, receivers that misbehave.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use afferent_core::{
+    Change, Kind, MemoryStore, Name, Record, RecordId, Result, Timestamp, Unit, Value, clock,
+    engine::{self, EngineCx, Outcome, Settings as EngineSettings, Stages},
+    event::{Event, EventKind, Events},
+    mailbox::mailbox,
+    random::Random,
+    stage::Identity,
+    testing::{Script as SourceScript, SimDisk, TestClock},
+};
+use tokio::sync::broadcast;
+
+use super::receiver::{Receiver, Script};
+use crate::upload::{BatchLimits, Compression, Delivery, Framing, Settings, Upload};
+
+/// A pipeline and all that outlives its processes.
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) random: Random,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) disk: SimDisk,
+    pub(super) receiver: Receiver,
+    pub(super) settings: Settings,
+    pub(super) engine: EngineSettings,
+    pub(super) source: SourceScript<Record>,
+    pub(super) poison: BTreeSet<RecordId>,
+    /// How long the processes have run.
+    pub(super) passed: Duration,
+    pub(super) events: Option<broadcast::Receiver<Event>>,
+}
+
+/// A record of `subject`.
+pub(super) fn record(number: u64, subject: Option<&str>) -> Record {
+    let start = Timestamp::from_micros_clamped(1_735_689_600_000_000 + number as i64 * 1_000_000);
+    let mut record = Record::added(
+        RecordId::from_u128(number.into()),
+        Kind::parse("HeartRate").unwrap(),
+        start,
+        start,
+        Value::Quantity(60.25, Unit::parse("count/min").unwrap()),
+    );
+    record.subject = subject.map(Name::from);
+    record
+}
+
+/// Additions of a few subjects, and deletions of some of them, of which half do not say whose.
+pub(super) fn records(count: u64, random: &mut Random) -> Vec<Record> {
+    const SUBJECTS: [Option<&str>; 6] = [Some("ada"), Some("bo"), Some("cy"), Some("dee"), Some("eve"), None];
+    let mut records: Vec<Record> = Vec::new();
+    for number in 0..count {
+        let earlier = random.below(records.len().max(1) as u64) as usize;
+        match records.get(earlier) {
+            Some(earlier) if random.chance(0.1) && !earlier.is_deletion() => {
+                let (id, subject) = (earlier.id, earlier.subject.clone());
+                if records.iter().any(|record| record.id == id && record.is_deletion()) {
+                    continue;
+                }
+                let mut deletion = Record::deleted(id, None);
+                deletion.subject = subject.filter(|_| random.chance(0.5));
+                records.push(deletion);
+            }
+            _ => records.push(record(number, SUBJECTS[random.below(6) as usize])),
+        }
+    }
+    records
+}
+
+impl World {
+    /// A receiver that behaves, and defaults.
+    pub(super) fn new(records: Vec<Record>) -> World {
+        World {
+            seed: 0,
+            random: Random::from_seed(0),
+            store: Arc::new(MemoryStore::new()),
+            disk: SimDisk::new(0),
+            receiver: Receiver::new(Script::default(), BTreeSet::new(), 0),
+            settings: Settings::default(),
+            engine: EngineSettings::default(),
+            source: SourceScript::new(records),
+            poison: BTreeSet::new(),
+            passed: Duration::ZERO,
+            events: None,
+        }
+    }
+
+    /// Everything drawn from a seed.
+    pub(super) fn draw(seed: u64) -> World {
+        let mut random = Random::from_seed(seed);
+        let records = records(1 + random.below(300), &mut random);
+        let poison: BTreeSet<RecordId> =
+            records.iter().filter(|_| random.chance(0.01)).map(|record| record.id).collect();
+        let mut misbehaves = |most: f64| if random.chance(0.5) { 0.0 } else { random.unit() * most };
+        let mut script = Script {
+            failing: misbehaves(0.4),
+            lost_answers: misbehaves(0.3),
+            too_many: misbehaves(0.1),
+            later: misbehaves(0.1),
+            slow: misbehaves(1.0),
+            ..Script::default()
+        };
+        if random.chance(0.3) {
+            let from = random.below(50);
+            script.unauthorized = (from, from + random.below(30));
+        }
+        script.most = random.chance(0.3).then(|| 1 + random.below(6) as u32);
+        let compressions = [Compression::None, Compression::Gzip, Compression::Zstd];
+        let settings = Settings {
+            framing: if random.chance(0.5) { Framing::Array } else { Framing::Lines },
+            compression: compressions[random.below(3) as usize],
+            batch: BatchLimits { records: 1 + random.below(20) as usize, ..BatchLimits::default() },
+            lanes: 1 + random.below(4) as u16,
+            max_bytes: 500 + random.below(20_000),
+            ..Settings::default()
+        };
+        let mut engine = EngineSettings { records: 1 + random.below(100), ..EngineSettings::default() };
+        engine.limits.records = 1 + random.below(20) as usize;
+        let source = SourceScript { faults: random.unit() * 0.1, ..SourceScript::new(records) };
+        World {
+            seed,
+            store: Arc::new(MemoryStore::new()),
+            disk: SimDisk::new(seed),
+            receiver: Receiver::new(script, poison.clone(), random.u64()),
+            settings,
+            engine,
+            source,
+            poison,
+            passed: Duration::ZERO,
+            events: None,
+            random,
+        }
+    }
+
+    /// One process: it runs to its end, or dies after `polls` polls of the pipeline.
+    pub(super) fn live(&mut self, polls: Option<u64>) -> Option<Result<Outcome>> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (outcome, passed) = runtime.block_on(async {
+            let began = clock::instant();
+            let (_mailbox, commands) = mailbox();
+            let (events, heard) = Events::alone(Name::from("test"));
+            self.events = Some(heard);
+            let start =
+                Timestamp::from_micros_clamped(1_748_736_000_000_000 + self.passed.as_micros() as i64);
+            let cx = EngineCx {
+                pipeline: Name::from("test"),
+                settings: self.engine,
+                store: self.store.clone(),
+                clock: Arc::new(TestClock::new(start)),
+                disk: self.disk.shared(),
+                random: self.random.fork(),
+                directory: PathBuf::from("/state"),
+                mailbox: commands,
+                events,
+                kill: Default::default(),
+            };
+            let (source, settings, receiver) = (&self.source, &self.settings, &self.receiver);
+            let run = engine::run(cx, || {
+                let sink = Upload::new(settings.clone(), receiver.transport());
+                Ok(Stages::line(("source", source.source()), Identity::default(), ("sink", sink)))
+            });
+            let outcome = dies_after(run, polls).await;
+            (outcome, clock::instant().duration_since(began))
+        });
+        // Kills the driver, and waits for jobs as for the last writes of a process.
+        drop(runtime);
+        self.passed += passed;
+        outcome
+    }
+
+    /// Runs to the end, and compares what the receiver has with what the source gave.
+    pub(super) fn verify(&mut self) {
+        let seed = self.seed;
+        if self.settings.delivery == Delivery::Outbox {
+            self.receiver.heal();
+        }
+        self.disk.heal();
+        let outcome = match self.live(None) {
+            Some(Ok(outcome)) => outcome,
+            other => panic!("seed {seed}: it goes on to its end, not {other:?}"),
+        };
+        self.compare(&outcome);
+    }
+
+    pub(super) fn compare(&self, outcome: &Outcome) {
+        let seed = self.seed;
+        let items = &self.source.items;
+        let applied = self.receiver.applied();
+        let whole: Vec<(RecordId, Change)> = items
+            .iter()
+            .filter(|record| !self.poison.contains(&record.id))
+            .map(|record| (record.id, record.change))
+            .collect();
+        let mut sorted = (applied.clone(), whole.clone());
+        sorted.0.sort_unstable();
+        sorted.1.sort_unstable();
+        assert_eq!(sorted.0, sorted.1, "seed {seed}: each record once");
+        let place: BTreeMap<_, _> = applied.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let mut last: BTreeMap<Option<&Name>, usize> = BTreeMap::new();
+        for record in items.iter().filter(|record| !self.poison.contains(&record.id)) {
+            let place_of = place[&(record.id, record.change)];
+            let before = last.insert(record.subject.as_ref(), place_of);
+            assert!(before.is_none_or(|before| before < place_of), "seed {seed}: the order of a subject");
+            if record.is_deletion() {
+                let added = place[&(record.id, Change::Added)];
+                assert!(added < place_of, "seed {seed}: a deletion overtook its addition");
+            }
+        }
+        let dead = items.len() - whole.len();
+        let account = outcome.ledger.accounts["sink"];
+        assert!(outcome.ledger.is_balanced(), "seed {seed}: {account:?}");
+        assert_eq!(
+            (account.read, account.delivered, account.dead, account.pending),
+            (items.len() as u64, whole.len() as u64, dead as u64, 0),
+            "seed {seed}: {account:?}"
+        );
+        let letters = futures::executor::block_on(afferent_core::CheckpointStore::dead_letters(
+            &*self.store,
+            &Name::from("test"),
+            usize::MAX,
+        ))
+        .unwrap();
+        let mut keys: Vec<String> = letters.into_iter().filter_map(|letter| letter.key).collect();
+        let mut expected: Vec<String> = items
+            .iter()
+            .filter(|record| self.poison.contains(&record.id))
+            .map(|record| record.id.to_string())
+            .collect();
+        keys.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(keys, expected, "seed {seed}: each refused record is one dead letter");
+        assert_eq!(outcome.ledger.dead_letters, dead as u64, "seed {seed}");
+    }
+
+    /// The receiver refuses this record.
+    pub(super) fn with_poison(mut self, number: u64) -> World {
+        let id = RecordId::from_u128(number.into());
+        self.receiver.refuse(id);
+        self.poison.insert(id);
+        self
+    }
+
+    /// What was alarmed in the last life.
+    pub(super) fn alarms(&mut self) -> Vec<String> {
+        let mut alarms = Vec::new();
+        while let Some(Ok(event)) = self.events.as_mut().map(broadcast::Receiver::try_recv) {
+            if let EventKind::Alarm { message, .. } = event.kind {
+                alarms.push(message);
+            }
+        }
+        alarms
+    }
+
+    pub(super) fn without_faults(mut self) -> World {
+        self.source.faults = 0.0;
+        self
+    }
+
+    pub(super) fn direct(mut self) -> World {
+        self.settings.delivery = Delivery::Direct;
+        self
+    }
+}
+
+/// Completes `future`, or drops it after `polls` polls.
+async fn dies_after<T>(future: impl Future<Output = T>, polls: Option<u64>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|cx| {
+        if let Some(left) = &mut left {
+            if *left == 0 {
+                return Poll::Ready(None);
+            }
+            *left -= 1;
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
