@@ -70,7 +70,8 @@
 //!
 //! Reads the header of each segment and the frames of the last: the cost grows with the number of segments and the
 //! size of one, never with the bytes in the backlog. What is valid beyond the last mark may be in the page cache and not
-//! on disk, if a sync failed: it is written again and synced. So after opening everything is synced.
+//! on disk, if a sync failed: it is written again and synced. So is the directory, so that no file which a failed handle
+//! created or removed changes its mind later. After opening, everything is synced.
 //!
 //! # What goes wrong
 //!
