@@ -19,7 +19,11 @@ use std::{
 
 use afferent::{
     Builder,
-    afferent_core::{CheckpointStore, Error, ErrorKind, Result, Timestamp, config::Configure, engine::End},
+    afferent_core::{
+        CheckpointStore, Error, ErrorKind, Limits, Result, Timestamp,
+        config::Configure,
+        engine::{End, Settings},
+    },
     definition::StageInfo,
     formats::Format,
     registry::StageKind,
@@ -44,6 +48,9 @@ use crate::{
     render::Channel,
     ui::Ui,
 };
+
+/// Larger batches than usual: each costs a change of threads on the way to the database, and there is but one pipeline.
+const LIMITS: Limits = Limits { records: 2048, bytes: 1 << 20 };
 
 /// The name of a file of `csv:DIR`.
 const CSV_FILE: &str = "{type}.csv";
@@ -160,6 +167,7 @@ impl Import {
     fn reading(&self) -> Builder {
         let (config, results, skipped) = (self.config.clone(), self.results.clone(), self.skipped.clone());
         Builder::new(self.name.clone())
+            .settings(Settings { limits: LIMITS, ..Settings::default() })
             .source("export", move || Ok(Export::new(config.clone()).with_report(skipped.clone())))
             .transform("count", move || Ok(Census::new(results.clone())))
     }

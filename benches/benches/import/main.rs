@@ -15,7 +15,7 @@ use std::{
 
 use afferent::{
     Builder,
-    afferent_core::Name,
+    afferent_core::{Limits, Name, engine::Settings},
     runtime::{Runtime, RuntimeOptions},
     sinks::sqlite::{self, Sqlite},
     sources::export::{self, Export},
@@ -56,7 +56,10 @@ impl Place {
         let sink = sqlite::Config { path: database };
         self.runtime.block_on(async {
             let runtime = Runtime::open(&state, RuntimeOptions::default()).await.expect("opens");
+            // As the command has it.
+            let limits = Limits { records: 2048, bytes: 1 << 20 };
             let spec = Builder::new("bench")
+                .settings(Settings { limits, ..Settings::default() })
                 .source("export", move || Ok(Export::new(source.clone())))
                 .sink("sqlite", move || Ok(Sqlite::new(sink.clone())))
                 .build()

@@ -131,7 +131,7 @@ impl Database {
             check_fence(&self.connection, path, &self.fence)?;
             self.samples.begin(&self.connection).map_err(|error| sql_error(path, error))?;
         }
-        self.samples.write(&self.connection, batch.drain(..)).map_err(|error| sql_error(path, error))
+        self.samples.write(&self.connection, batch).map_err(|error| sql_error(path, error))
     }
 
     /// Commits the transaction of the epoch.

@@ -54,6 +54,7 @@
 
 mod database;
 mod dictionary;
+mod insert;
 mod month;
 mod samples;
 mod schema;

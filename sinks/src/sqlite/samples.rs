@@ -4,17 +4,10 @@ use std::mem;
 
 use afferent_core::{Record, RecordId, Reject, Rejects, Value};
 use afferent_formats::wire;
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, params,
-    types::{ToSqlOutput, ValueRef},
-};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params, types::ValueRef};
 
-use super::{dictionary::Dictionaries, month::Months};
+use super::{dictionary::Dictionaries, insert::Insert, month::Months};
 
-/// The statement that nearly every record is.
-pub(super) const INSERT: &str = "INSERT INTO sample \
-    (type, month, id, revision, start, \"end\", value, unit, subject, origin, zone, metadata) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING";
 const DELETE: &str = "DELETE FROM sample WHERE type = ?1 AND month = ?2 AND id = ?3";
 const SEEK: &str = "SELECT month, id FROM sample WHERE type = ?1 AND (month, id) >= (?2, ?3) \
     ORDER BY month, id LIMIT 1";
@@ -52,7 +45,7 @@ enum Changed {
 
 /// The statements of a batch that nearly every record needs.
 struct Statements<'a> {
-    insert: CachedStatement<'a>,
+    insert: Insert<'a>,
     changed: CachedStatement<'a>,
 }
 
@@ -82,17 +75,20 @@ impl Samples {
         (mem::take(&mut self.superseded), mem::take(&mut self.rejects))
     }
 
-    /// Writes records in the order they came.
+    /// Writes records in the order they came; where nothing but first additions came, in the order of their keys, so
+    /// that those of one page follow one another. Nobody can tell: of equal ids the first still comes first.
     pub(super) fn write(
         &mut self,
         connection: &Connection,
-        records: impl Iterator<Item = Record>,
+        records: &mut Vec<Record>,
     ) -> rusqlite::Result<()> {
-        let mut statements = Statements {
-            insert: connection.prepare_cached(INSERT)?,
-            changed: connection.prepare_cached(CHANGED)?,
-        };
-        for record in records {
+        if records.iter().all(|record| !record.is_deletion() && record.revision == 0) {
+            let months = &mut self.months;
+            records.sort_by_cached_key(|record| (record.kind, months.of(record.start), record.id.to_bytes()));
+        }
+        let mut statements =
+            Statements { insert: Insert::new(connection)?, changed: connection.prepare_cached(CHANGED)? };
+        for record in records.drain(..) {
             if record.is_deletion() {
                 self.delete(connection, &mut statements, &record)?;
             } else {
@@ -186,22 +182,19 @@ impl Samples {
             Value::Aggregate(aggregate) => aggregate.unit,
             other => other.unit(),
         };
-        let metadata = if self.metadata.is_empty() { ValueRef::Null } else { ValueRef::Text(&self.metadata) };
-        statements.insert.execute(params![
-            place.kind,
-            place.month,
-            record.id.to_bytes(),
-            record.revision,
-            record.start.as_micros(),
-            record.end.as_micros(),
-            ToSqlOutput::Borrowed(value),
+        let numbers = [
+            Some(place.kind),
+            Some(place.month),
+            Some(i64::from(record.revision)),
+            Some(record.start.as_micros()),
+            Some(record.end.as_micros()),
             self.dictionaries.unit(connection, unit)?,
             self.dictionaries.subject(connection, record.subject.as_ref())?,
             self.dictionaries.origin(connection, record.origin.as_ref())?,
             self.dictionaries.zone(connection, record.zone.as_ref())?,
-            ToSqlOutput::Borrowed(metadata),
-        ])?;
-        Ok(())
+        ];
+        let metadata = (!self.metadata.is_empty()).then_some(self.metadata.as_slice());
+        statements.insert.row(numbers, record.id, value, metadata)
     }
 
     fn delete(
