@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`mod@file`] | NDJSON or CSV, in one file, in rolled ones or in one per type | exactly once, by its token |
 //! | [`sqlite`] | rows of a SQLite database (feature `sqlite`) | exactly once, by identity |
+//! | [`http`] | bodies over HTTP (feature `http`) | exactly once, by idempotency keys |
 //! | [`stdout`] | a table for people, or NDJSON | at least once |
 //! | [`blackhole`] | nothing; it counts | – |
 //!
@@ -12,6 +13,8 @@
 
 pub mod blackhole;
 pub mod file;
+#[cfg(feature = "http")]
+pub mod http;
 mod jobs;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

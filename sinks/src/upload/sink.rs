@@ -216,7 +216,8 @@ impl<T: Transport> Sink for Upload<T> {
     type Item = Record;
 
     async fn open(&mut self, cx: SinkCx) -> Result<Opened> {
-        let transport = self.transport.take().ok_or_else(|| Error::bug("a sink was opened twice"))?;
+        let mut transport = self.transport.take().ok_or_else(|| Error::bug("a sink was opened twice"))?;
+        transport.open(&cx).await?;
         let metrics = Metrics::new(&cx.pipeline, &cx.stage);
         let receiver = transport.receiver().to_owned();
         let mut random = cx.random.clone();

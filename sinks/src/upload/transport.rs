@@ -2,6 +2,8 @@
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
+use afferent_core::{Result, SinkCx};
+
 use super::SealedBody;
 
 /// What became of one attempt. Reasons say what was expected and what was found; they never hold the receiver's words,
@@ -46,6 +48,12 @@ pub enum Outcome {
 pub trait Transport: Debug + Send + Sync + 'static {
     /// Where it sends to, for people; without credentials.
     fn receiver(&self) -> &str;
+
+    /// Gets ready to send. Blocking work runs as a job of the context's `blocking`.
+    fn open(&mut self, cx: &SinkCx) -> impl Future<Output = Result<()>> + Send {
+        let _ = cx;
+        std::future::ready(Ok(()))
+    }
 
     /// Makes one attempt.
     fn send(&self, body: &SealedBody) -> impl Future<Output = Outcome> + Send;

@@ -1,0 +1,230 @@
+//! [`Http`]: the transport. One attempt is one `POST`, and its status is the answer.
+
+use std::{error::Error as _, path::Path, sync::Arc};
+
+use afferent_core::{Error, Result, SinkCx, blocking::Blocking, clock::Clock, io_error};
+use afferent_formats::Format;
+use reqwest::{
+    Certificate, Client, Identity, Response, StatusCode, Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+    redirect::Policy,
+};
+
+use super::{
+    Config,
+    config::{Tls, is_loopback},
+    credentials::{Credentials, Refused},
+    retry_after,
+};
+use crate::upload::{Compression, Framing, Outcome, SealedBody, Transport};
+
+/// How much of an answer is read: enough to use its connection again. Nothing of it is kept.
+pub(super) const ANSWER_BYTES: usize = 64 << 10;
+/// The longest file of certificates.
+const PEM_BYTES: u64 = 1 << 20;
+
+/// Sends bodies over HTTP.
+#[derive(Debug)]
+pub struct Http {
+    config: Config,
+    /// For people: scheme, host and path.
+    receiver: String,
+    credentials: Credentials,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    client: Client,
+    url: Url,
+    headers: HeaderMap,
+    blocking: Blocking,
+    clock: Arc<dyn Clock>,
+}
+
+impl Http {
+    pub(super) fn new(config: Config) -> Http {
+        let receiver = match Url::parse(&config.url) {
+            Ok(mut url) => {
+                // Either may hold a key.
+                url.set_query(None);
+                url.set_fragment(None);
+                url.into()
+            }
+            Err(_) => "the receiver".to_owned(),
+        };
+        let credentials = Credentials::new(config.auth.clone());
+        Http { config, receiver, credentials, open: None }
+    }
+
+    fn headers(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        let unfit = || Error::config("a header of the `http` sink has a name or a value that can't be sent");
+        for (name, value) in &self.config.headers {
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| unfit())?;
+            value.set_sensitive(true);
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?, value);
+        }
+        let content = match (self.config.format, self.config.framing) {
+            (Format::Json, Framing::Array) => "application/json",
+            (Format::Json, Framing::Lines) => "application/x-ndjson",
+            (Format::Csv, _) => "text/csv; charset=utf-8",
+        };
+        headers.insert("content-type", HeaderValue::from_static(content));
+        Ok(headers)
+    }
+
+    fn outcome(&self, open: &Open, answer: &Response) -> Outcome {
+        let status = answer.status();
+        let length = answer.content_length();
+        let reason = match length {
+            Some(length) => format!("status {status}, with an answer of {length} bytes"),
+            None => format!("status {status}"),
+        };
+        let asked = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after = asked.and_then(|value| retry_after::parse(value, open.clock.now()));
+        match status {
+            status if status.is_success() => Outcome::Delivered,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Unauthorized { reason },
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                Outcome::Refused { reason }
+            }
+            StatusCode::TOO_MANY_REQUESTS => Outcome::Unavailable { reason, retry_after, in_doubt: false },
+            status if status.is_server_error() => {
+                Outcome::Unavailable { reason, retry_after, in_doubt: true }
+            }
+            status if status.is_redirection() => Outcome::Later {
+                reason: format!(
+                    "status {status}; redirects are not followed, give the address it leads to as `url`"
+                ),
+                retry_after,
+            },
+            _ => Outcome::Later { reason, retry_after },
+        }
+    }
+}
+
+impl Transport for Http {
+    fn receiver(&self) -> &str {
+        &self.receiver
+    }
+
+    async fn open(&mut self, cx: &SinkCx) -> Result<()> {
+        let config = self.config.clone();
+        let client = cx.blocking.spawn(move || client(&config)).await??;
+        let url = Url::parse(&self.config.url).map_err(|_| Error::config("`url` is not an address"))?;
+        let headers = self.headers()?;
+        let (blocking, clock) = (cx.blocking.clone(), cx.clock.clone());
+        self.open = Some(Open { client, url, headers, blocking, clock });
+        Ok(())
+    }
+
+    async fn send(&self, body: &SealedBody) -> Outcome {
+        let unavailable = |reason, in_doubt| Outcome::Unavailable { reason, retry_after: None, in_doubt };
+        let Some(open) = &self.open else { return unavailable("it was never opened".to_owned(), false) };
+        let authorization = match self.credentials.header(&open.client, &open.blocking).await {
+            Ok(header) => header,
+            Err(Refused::Unauthorized(reason)) => return Outcome::Unauthorized { reason },
+            Err(Refused::Unavailable(reason)) => return unavailable(reason, false),
+        };
+        let mut request = open
+            .client
+            .post(open.url.clone())
+            .headers(open.headers.clone())
+            .header("idempotency-key", body.key.to_string())
+            .body(body.content.clone());
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        match body.compression {
+            Compression::None => {}
+            Compression::Gzip => request = request.header("content-encoding", "gzip"),
+            Compression::Zstd => request = request.header("content-encoding", "zstd"),
+        }
+        match request.send().await {
+            Ok(answer) => {
+                let outcome = self.outcome(open, &answer);
+                drop(read_answer(answer).await);
+                if matches!(outcome, Outcome::Unauthorized { .. }) {
+                    self.credentials.refused().await;
+                }
+                outcome
+            }
+            Err(error) => unavailable(why(&error), !error.is_connect()),
+        }
+    }
+}
+
+/// Reads an answer, or the beginning of one. That it breaks off changes nothing: its status has been said.
+pub(super) async fn read_answer(mut answer: Response) -> Vec<u8> {
+    let mut read = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        let room = ANSWER_BYTES - read.len();
+        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    read
+}
+
+/// Why an attempt failed. Only what happens before anything is sent is told in the library's words.
+pub(super) fn why(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    if !error.is_connect() {
+        return "the connection broke".to_owned();
+    }
+    let mut cause = error.source();
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    match cause {
+        Some(cause) => format!("no connection: {cause}"),
+        None => "no connection".to_owned(),
+    }
+}
+
+fn client(config: &Config) -> Result<Client> {
+    // The process's choice, if it has made one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut client = Client::builder()
+        .user_agent(concat!("afferent/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .referer(false)
+        .connect_timeout(config.timeouts.connect.0)
+        .read_timeout(config.timeouts.read.0)
+        .timeout(config.timeouts.total.0)
+        // Each attempt is ours to count.
+        .retry(reqwest::retry::never());
+    if Url::parse(&config.url).is_ok_and(|url| is_loopback(&url)) {
+        client = client.no_proxy();
+    }
+    let Tls { ca, certificate, key } = &config.tls;
+    if let Some(ca) = ca {
+        let unfit = |error| unfit(ca, error);
+        for certificate in Certificate::from_pem_bundle(&read_pem(ca)?).map_err(unfit)? {
+            client = client.add_root_certificate(certificate);
+        }
+    }
+    if let (Some(certificate), Some(key)) = (certificate, key) {
+        let mut pem = read_pem(certificate)?;
+        pem.push(b'\n');
+        pem.extend(read_pem(key)?);
+        client = client.identity(Identity::from_pem(&pem).map_err(|error| unfit(certificate, error))?);
+    }
+    client.build().map_err(|error| Error::config("the HTTP client can't be set up").with_source(error))
+}
+
+fn unfit(path: &Path, error: reqwest::Error) -> Error {
+    Error::config(format!("{} does not hold the PEM that was expected", path.display())).with_source(error)
+}
+
+fn read_pem(path: &Path) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let mut pem = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(PEM_BYTES).read_to_end(&mut pem));
+    read.map_err(|error| io_error("read", path, error))?;
+    Ok(pem)
+}

@@ -1,0 +1,298 @@
+//! What the `http` sink is told.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use afferent_core::{
+    Problem,
+    config::{Configure, Size, Span},
+};
+use afferent_formats::Format;
+use reqwest::{
+    Url,
+    header::{HeaderName, HeaderValue},
+};
+use serde::Deserialize;
+
+use super::secret::{Secret, SecretSource};
+use crate::upload::{
+    BatchLimits, Compression, DEFAULT_LANES, DEFAULT_OUTBOX_BYTES, Delivery, Framing, Rate, Settings,
+};
+
+/// Where and how records are uploaded.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where bodies are sent, by `POST`: an `https` address. Plain `http` is for this machine only, unless `insecure` is
+    /// set.
+    pub url: String,
+    /// What records are written in: `json` or `csv`.
+    #[serde(default)]
+    pub format: Format,
+    /// Whether a body of JSON is one `array`, the default, or `lines` (NDJSON).
+    #[serde(default)]
+    pub framing: Framing,
+    /// Whether bodies are compressed: `none`, the default, `gzip` or `zstd`.
+    #[serde(default)]
+    pub compression: Compression,
+    /// When a body is closed: `{ records = 500, bytes = "1MiB" }` unless given, and at the end of an epoch.
+    #[serde(default)]
+    pub batch: BatchLimits,
+    /// Headers of every request, such as `{ x-tenant = "north" }`. Their values are never printed.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
+    /// Who we are: `{ bearer = "${TOKEN}" }`, `{ bearer = { file = "token" } }`, `{ basic = { user = "…", password = "…" } }` or
+    /// `{ oauth2 = { token_url = "…", client_id = "…", client_secret = "…", scope = "…" } }`. A file is read again when it
+    /// changes, and everything when the receiver refuses it.
+    #[serde(default)]
+    pub auth: Auth,
+    /// Certificates, as PEM files: `ca` of an authority to trust besides the system's, `certificate` and `key` to show.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Over how many lanes subjects are spread: as many bodies are under way at once, in order within each. 4 unless given.
+    #[serde(default = "lanes")]
+    pub lanes: u16,
+    /// `outbox`, the default: after the commit point, exactly once at a receiver that honours `Idempotency-Key`. `direct`:
+    /// before it and without a disk, at least once.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// For how long the receiver recognises a key, such as `24h`. A body that is sent again later raises an alarm.
+    #[serde(default)]
+    pub dedupe_window: Option<Span>,
+    /// How much may wait in the outbox before the source has to: `1GiB` unless given.
+    #[serde(default = "max_bytes")]
+    pub max_bytes: Size,
+    /// How often it may send, such as `{ requests = 10, per = "1s" }`.
+    #[serde(default)]
+    pub rate: Option<Rate>,
+    /// How long it waits: `connect` for a connection (10 s unless given), `read` for the next bytes of an answer (30 s),
+    /// `total` for a whole attempt (60 s).
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Whether `url` may be plain `http` to another machine. Everybody on the way can then read the records.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+fn lanes() -> u16 {
+    DEFAULT_LANES
+}
+
+fn max_bytes() -> Size {
+    Size(DEFAULT_OUTBOX_BYTES)
+}
+
+/// Who we are; at most one of them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// A token: `Authorization: Bearer …`.
+    #[serde(default)]
+    pub bearer: Option<SecretSource>,
+    /// A name and a password.
+    #[serde(default)]
+    pub basic: Option<Basic>,
+    /// OAuth 2.0 client credentials (RFC 6749 §4.4).
+    #[serde(default)]
+    pub oauth2: Option<ClientCredentials>,
+}
+
+/// HTTP basic authentication (RFC 7617).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: SecretSource,
+}
+
+/// OAuth 2.0 client credentials: a token is fetched, and again before it expires or when it is refused.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentials {
+    /// Where tokens are given.
+    pub token_url: String,
+    /// Who asks.
+    pub client_id: String,
+    /// And proves it.
+    pub client_secret: SecretSource,
+    /// For what; the server's default if it is not given.
+    #[serde(default)]
+    pub scope: Option<String>,
+}
+
+/// Certificates, as PEM files.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Authorities to trust besides the system's.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show, with those between it and its authority.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+}
+
+/// How long it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Span,
+    /// For the next bytes of an answer.
+    pub read: Span,
+    /// For a whole attempt.
+    pub total: Span,
+}
+
+impl Default for Timeouts {
+    /// 10 s, 30 s, 60 s: a receiver that is slower is as good as away.
+    fn default() -> Timeouts {
+        let seconds = |seconds| Span(Duration::from_secs(seconds));
+        Timeouts { connect: seconds(10), read: seconds(30), total: seconds(60) }
+    }
+}
+
+/// Headers that say what is sent, and are not for a configuration to say.
+const OURS: &[&str] = &[
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "content-type",
+    "content-encoding",
+    "idempotency-key",
+    "connection",
+];
+
+impl Config {
+    /// What all uploads have in common.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            format: self.format,
+            framing: self.framing,
+            compression: self.compression,
+            batch: self.batch,
+            lanes: self.lanes,
+            delivery: self.delivery,
+            dedupe_window: self.dedupe_window.map(|window| window.0),
+            max_bytes: self.max_bytes.0,
+            rate: self.rate,
+        }
+    }
+
+    fn check_headers(&self, problems: &mut Vec<Problem>) {
+        for (name, value) in &self.headers {
+            let path = |message: &str| Problem {
+                key_path: vec!["headers".to_owned(), name.clone()],
+                ..Problem::new("", message)
+            };
+            if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                problems.push(path("expected the name of a header: letters, digits and `-`"));
+            } else if OURS.contains(&name.to_ascii_lowercase().as_str()) {
+                problems
+                    .push(path("this header says what is sent").help("leave it out; it is set by itself"));
+            } else if name.eq_ignore_ascii_case("authorization") && self.auth != Auth::default() {
+                problems.push(path("`auth` sets this header").help("use one of the two"));
+            }
+            if HeaderValue::from_str(value.expose()).is_err() {
+                problems.push(path("expected a text without line ends or other control characters"));
+            }
+        }
+    }
+}
+
+impl Configure for Config {
+    fn check(&self) -> Vec<Problem> {
+        let mut problems = self.settings().check();
+        problems.extend(check_url("url", &self.url, self.insecure));
+        self.check_headers(&mut problems);
+        let Auth { bearer, basic, oauth2 } = &self.auth;
+        let ways = [bearer.is_some(), basic.is_some(), oauth2.is_some()];
+        if ways.iter().filter(|is| **is).count() > 1 {
+            problems
+                .push(Problem::new("auth", "expected one of `bearer`, `basic` and `oauth2`, found several"));
+        }
+        if let Some(oauth2) = oauth2 {
+            problems.extend(check_url("auth.oauth2.token_url", &oauth2.token_url, self.insecure));
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            problems.push(
+                Problem::new("tls", "a certificate is shown with its key: expected both, found one")
+                    .help("give `certificate` and `key`, or neither"),
+            );
+        }
+        let Timeouts { connect, read, total } = self.timeouts;
+        for (key, timeout) in [("connect", connect), ("read", read), ("total", total)] {
+            if timeout.0.is_zero() {
+                problems.push(Problem::new(&format!("timeouts.{key}"), "expected more than 0"));
+            }
+        }
+        if self.format == Format::Csv && self.framing == Framing::Lines {
+            problems.push(
+                Problem::new("framing", "it is about JSON, and the format is CSV").help("leave it out"),
+            );
+        }
+        if self.delivery == Delivery::Direct && problems.is_empty() {
+            let mut advice = Problem::new(
+                "delivery",
+                "direct delivery is at least once: records of an epoch that a crash interrupts are sent again under other keys",
+            )
+            .help("leave `delivery` out for exactly once at a receiver that honours `Idempotency-Key`");
+            advice.warning = true;
+            problems.push(advice);
+        }
+        problems
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let Auth { bearer, basic, oauth2 } = &mut self.auth;
+        let secrets = [
+            bearer.as_mut(),
+            basic.as_mut().map(|basic| &mut basic.password),
+            oauth2.as_mut().map(|oauth2| &mut oauth2.client_secret),
+        ];
+        let files = secrets.into_iter().flatten().filter_map(|secret| match secret {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Value(_) => None,
+        });
+        let Tls { ca, certificate, key } = &mut self.tls;
+        for path in files.chain([ca, certificate, key].into_iter().flatten()) {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+/// What is wrong with an address that secrets or records are sent to. It is not repeated: it may hold a password.
+fn check_url(key: &str, url: &str, insecure: bool) -> Option<Problem> {
+    let example = "write it as \"https://clinic.example/ingest\"";
+    let Ok(url) = Url::parse(url) else {
+        return Some(Problem::new(key, "expected an address").help(example));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some(Problem::new(key, "expected an address without a name or password").help("use `auth`"));
+    }
+    match url.scheme() {
+        "https" => None,
+        "http" if insecure || is_loopback(&url) => None,
+        "http" => Some(
+            Problem::new(key, "plain http would show the records to everybody on the way")
+                .help("use https, or say `insecure = true` if that is as it should be"),
+        ),
+        _ => Some(Problem::new(key, "expected https").help(example)),
+    }
+}
+
+/// Whether an address is this machine's own.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,206 @@
+//! [`Credentials`]: what `Authorization` says, read again when it changes or is refused.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use afferent_core::{
+    Error, Result,
+    blocking::Blocking,
+    clock::{self, Instant},
+    io_error,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::{Client, header::HeaderValue};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::{
+    client::{ANSWER_BYTES, read_answer, why},
+    config::{Auth, ClientCredentials},
+    secret::{Secret, SecretSource},
+};
+
+/// The longest file that holds a secret: tokens have a few KiB.
+const SECRET_BYTES: u64 = 64 << 10;
+/// How long before it expires a token is replaced: it must still hold when it arrives.
+const EARLY: Duration = Duration::from_secs(30);
+
+/// What `Authorization` says.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    auth: Auth,
+    /// Locked while a token is fetched, so that lanes share one.
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    /// Marked as sensitive: its debug output does not show it.
+    header: HeaderValue,
+    /// The file it was read from, and what that looked like.
+    file: Option<(PathBuf, Option<SystemTime>)>,
+    expires: Option<Instant>,
+}
+
+/// Why there are no credentials.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// They are not there, or whoever gives tokens refuses ours.
+    Unauthorized(String),
+    /// Whoever gives tokens can't be reached.
+    Unavailable(String),
+}
+
+impl Credentials {
+    pub(super) fn new(auth: Auth) -> Credentials {
+        Credentials { auth, known: Mutex::new(None) }
+    }
+
+    /// The receiver refused them: the next attempt reads them anew.
+    pub(super) async fn refused(&self) {
+        *self.known.lock().await = None;
+    }
+
+    /// What `Authorization` says now, if anything.
+    pub(super) async fn header(
+        &self,
+        client: &Client,
+        blocking: &Blocking,
+    ) -> Result<Option<HeaderValue>, Refused> {
+        let mut known = self.known.lock().await;
+        if let Some(known) = &*known
+            && !is_stale(known, blocking).await
+        {
+            return Ok(Some(known.header.clone()));
+        }
+        *known = self.read(client, blocking).await?;
+        Ok(known.as_ref().map(|known| known.header.clone()))
+    }
+
+    async fn read(&self, client: &Client, blocking: &Blocking) -> Result<Option<Known>, Refused> {
+        let Auth { bearer, basic, oauth2 } = &self.auth;
+        if let Some(bearer) = bearer {
+            let (token, file) = secret(bearer, blocking).await?;
+            return Ok(Some(Known {
+                header: header(&format!("Bearer {}", token.expose()))?,
+                file,
+                expires: None,
+            }));
+        }
+        if let Some(basic) = basic {
+            let (password, file) = secret(&basic.password, blocking).await?;
+            return Ok(Some(Known { header: basic_header(&basic.user, &password)?, file, expires: None }));
+        }
+        match oauth2 {
+            Some(oauth2) => fetch(oauth2, client, blocking).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Whether they have expired, or their file has changed.
+async fn is_stale(known: &Known, blocking: &Blocking) -> bool {
+    if known.expires.is_some_and(|expires| clock::instant() >= expires) {
+        return true;
+    }
+    let Some((path, modified)) = known.file.clone() else { return false };
+    // If that can't be found out, they are read again, which says why.
+    blocking.spawn(move || modified_at(&path) != modified).await.unwrap_or(true)
+}
+
+fn modified_at(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+type FromFile = Option<(PathBuf, Option<SystemTime>)>;
+
+/// A secret, and the file it was read from.
+async fn secret(source: &SecretSource, blocking: &Blocking) -> Result<(Secret, FromFile), Refused> {
+    match source {
+        SecretSource::Value(secret) => Ok((secret.clone(), None)),
+        SecretSource::File(path) => {
+            let path = path.clone();
+            let job = blocking.spawn(move || {
+                // Before it is read: if it changes meanwhile it is read again.
+                let modified = modified_at(&path);
+                let secret = read_secret(&path)?;
+                Ok::<_, Error>((secret, Some((path, modified))))
+            });
+            job.await.and_then(|read| read).map_err(|error| Refused::Unauthorized(error.to_string()))
+        }
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Secret> {
+    use std::io::Read;
+    let io = |error| io_error("read the secret in", path, error);
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(SECRET_BYTES).read_to_string(&mut text))
+        .map_err(io)?;
+    match text.trim() {
+        "" => Err(Error::config(format!("expected a secret in {}, found nothing", path.display()))),
+        secret => Ok(secret.to_owned().into()),
+    }
+}
+
+fn header(text: &str) -> Result<HeaderValue, Refused> {
+    let mut header = HeaderValue::from_str(text).map_err(|_| {
+        Refused::Unauthorized("the secret has a line end or another control character in it".to_owned())
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn basic_header(user: &str, password: &Secret) -> Result<HeaderValue, Refused> {
+    header(&format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose()))))
+}
+
+/// What whoever gives tokens answers (RFC 6749 §5.1).
+#[derive(Deserialize)]
+struct Granted {
+    access_token: Secret,
+    expires_in: Option<u64>,
+}
+
+/// What is asked for (RFC 6749 §4.4.2).
+fn form(oauth2: &ClientCredentials) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    if let Some(scope) = &oauth2.scope {
+        form.append_pair("scope", scope);
+    }
+    form.finish()
+}
+
+async fn fetch(oauth2: &ClientCredentials, client: &Client, blocking: &Blocking) -> Result<Known, Refused> {
+    let (client_secret, _) = secret(&oauth2.client_secret, blocking).await?;
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    // Both are form-encoded first (RFC 6749 §2.3.1).
+    let who = basic_header(&encode(&oauth2.client_id), &encode(client_secret.expose()).into())?;
+    let request = client
+        .post(&oauth2.token_url)
+        .header("authorization", who)
+        .header("accept", "application/json")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form(oauth2));
+    let unavailable =
+        |reason: String| Refused::Unavailable(format!("a token could not be fetched: {reason}"));
+    let asked = clock::instant();
+    let answer = request.send().await.map_err(|error| unavailable(why(&error)))?;
+    let status = answer.status();
+    let text = read_answer(answer).await;
+    if !status.is_success() {
+        let reason = format!("status {status} where tokens are given");
+        let is_ours = status.is_client_error() && status.as_u16() != 429 && status.as_u16() != 408;
+        return Err(if is_ours { Refused::Unauthorized(reason) } else { unavailable(reason) });
+    }
+    let granted: Granted = serde_json::from_slice(&text).map_err(|_| {
+        unavailable(format!("expected a token in JSON of at most {ANSWER_BYTES} bytes, found something else"))
+    })?;
+    let expires =
+        granted.expires_in.map(|seconds| asked + Duration::from_secs(seconds).saturating_sub(EARLY));
+    Ok(Known { header: header(&format!("Bearer {}", granted.access_token.expose()))?, file: None, expires })
+}
