@@ -89,7 +89,7 @@ fn date_or_quantity(text: &str) -> Option<MetaValue> {
     }
 }
 
-/// Whether valid JSON is at most [`MAX_JSON_DEPTH`] deep.
+/// Whether valid JSON is as shallow as the wire form takes: 128 arrays and objects in one another at most.
 pub fn is_shallow(text: &str) -> bool {
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
