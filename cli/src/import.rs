@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// Larger batches than usual: each costs a change of threads on the way to the database, and there is but one pipeline.
-const LIMITS: Limits = Limits { records: 2048, bytes: 1 << 20 };
+const LIMITS: Limits = Limits { records: 1536, bytes: 1 << 20 };
 
 /// The name of a file of `csv:DIR`.
 const CSV_FILE: &str = "{type}.csv";

@@ -57,7 +57,7 @@ impl Place {
         self.runtime.block_on(async {
             let runtime = Runtime::open(&state, RuntimeOptions::default()).await.expect("opens");
             // As the command has it.
-            let limits = Limits { records: 2048, bytes: 1 << 20 };
+            let limits = Limits { records: 1536, bytes: 1 << 20 };
             let spec = Builder::new("bench")
                 .settings(Settings { limits, ..Settings::default() })
                 .source("export", move || Ok(Export::new(source.clone())))
