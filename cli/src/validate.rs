@@ -6,6 +6,8 @@ use afferent::{
     registry::StageKind,
 };
 
+use serde_json::json;
+
 use crate::{
     args::ValidateArgs,
     exit::Exit,
@@ -22,12 +24,27 @@ pub(crate) fn validate(args: &ValidateArgs, ui: &Ui) -> Exit {
         if !ui.is_json() {
             ui.data(overview(definition));
         }
+        guarantees(definition, ui);
     }
     for report in &read.errors {
         render::show(report, Channel::Data, ui);
     }
     render::conclude(&read.errors, ui);
     if read.errors.is_empty() { Exit::Ok } else { Exit::Config }
+}
+
+/// What each sink promises, and why: `  http: exactly once, at a receiver that …`.
+fn guarantees(definition: &Definition, ui: &Ui) {
+    for stage in definition.stages() {
+        let Some(guarantee) = &stage.guarantee else { continue };
+        let (pipeline, sink) = (definition.name().as_str(), stage.name.as_str());
+        let (name, why) = (guarantee.name(), guarantee.why());
+        if ui.is_json() {
+            ui.json(&json!({ "pipeline": pipeline, "sink": sink, "guarantee": name, "why": why }));
+        } else {
+            ui.data(format_args!("  {sink}: {name}: {why}"));
+        }
+    }
 }
 
 /// `steps.toml: steps is valid: healthkit → filter → sqlite, file`.

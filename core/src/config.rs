@@ -18,6 +18,37 @@ pub trait Configure: Clone + fmt::Debug + for<'de> Deserialize<'de> {
     fn resolve(&mut self, base: &Path) {
         let _ = base;
     }
+
+    /// What a sink of this configuration promises; nothing for other stages.
+    fn guarantee(&self) -> Option<Guarantee> {
+        None
+    }
+}
+
+/// How often a record shows where a sink delivers it, whatever happens between; and on what grounds and under what
+/// condition, as a clause for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Nothing is lost and nothing shows twice.
+    ExactlyOnce(String),
+    /// Nothing is lost; what a crash interrupts may show twice.
+    AtLeastOnce(String),
+}
+
+impl Guarantee {
+    /// `exactly once` or `at least once`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Guarantee::ExactlyOnce(_) => "exactly once",
+            Guarantee::AtLeastOnce(_) => "at least once",
+        }
+    }
+
+    /// On what grounds.
+    pub fn why(&self) -> &str {
+        let (Guarantee::ExactlyOnce(why) | Guarantee::AtLeastOnce(why)) = self;
+        why
+    }
 }
 
 /// One problem of a component's `Config`, found without opening anything.

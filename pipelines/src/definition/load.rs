@@ -208,13 +208,15 @@ impl Loader<'_> {
         if let (Some(path), Some(value)) = (&path, table.get("path")) {
             self.check_path(path, value.span(), kind, &owner);
         }
-        let info = StageInfo { kind, name: Name::from(name), type_name: type_name.clone(), path };
+        let mut info =
+            StageInfo { kind, name: Name::from(name), type_name: type_name.clone(), path, guarantee: None };
 
         let Some(row) = rows.get(&type_name) else {
             self.diagnostics.push(unknown_type(&type_name, anchor, kind, rows, registry));
             return Some(Stage { info, make: None, when });
         };
-        let Loaded { make, diagnostics, problems } = row.load(table, &owner, self.base);
+        let Loaded { make, diagnostics, problems, guarantee } = row.load(table, &owner, self.base);
+        info.guarantee = guarantee;
         self.diagnostics.extend(diagnostics);
         for problem in problems {
             let diagnostic = self.problem(table, &owner, problem);

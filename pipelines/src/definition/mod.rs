@@ -37,7 +37,7 @@ use std::{
     sync::Arc,
 };
 
-use afferent_core::{Name, engine::Settings};
+use afferent_core::{Name, config::Guarantee, engine::Settings};
 
 pub use self::{
     checkpoint::Checkpoint,
@@ -76,6 +76,8 @@ pub struct StageInfo {
     pub type_name: String,
     /// The file or directory it reads or writes, if it has a `path`; not where the environment is part of it.
     pub path: Option<PathBuf>,
+    /// What it promises, if it is a sink that says so.
+    pub guarantee: Option<Guarantee>,
 }
 
 impl Definition {

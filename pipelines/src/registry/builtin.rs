@@ -19,6 +19,7 @@ pub(super) type Stores = BTreeMap<String, Arc<dyn HealthStore>>;
 const FEATURES: &[(StageKind, &str, &str, bool)] = &[
     (StageKind::Source, "export", "export", cfg!(feature = "export")),
     (StageKind::Source, "file", "file", cfg!(feature = "file")),
+    (StageKind::Sink, "http", "http", cfg!(feature = "http")),
     (StageKind::Sink, "sqlite", "sqlite", cfg!(feature = "sqlite")),
 ];
 
@@ -62,6 +63,12 @@ pub(super) fn registry() -> Registry {
     registry.sink("sqlite", "rows of a SQLite database, one for each sample", |config| {
         Ok(afferent_sinks::sqlite::Sqlite::new(config))
     });
+    #[cfg(feature = "http")]
+    registry.sink(
+        "http",
+        "bodies of JSON or CSV, by POST, exactly once at a receiver that honours keys",
+        |config| Ok(afferent_sinks::http::HttpSink::http(config)),
+    );
     registry.sink("stdout", "standard output, as a table or NDJSON", |config: stdout::Config| {
         Ok(stdout::Stdout::new(config))
     });

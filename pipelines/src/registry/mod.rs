@@ -10,7 +10,7 @@
 
 mod builtin;
 mod keys;
-#[cfg(all(test, feature = "export", feature = "file", feature = "sqlite"))]
+#[cfg(all(test, feature = "export", feature = "file", feature = "http", feature = "sqlite"))]
 mod reference;
 mod row;
 

@@ -19,6 +19,7 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Transform, "throttle", include_str!("../transforms/throttle.rs")),
     (StageKind::Sink, "file", include_str!("../../../sinks/src/file/mod.rs")),
     (StageKind::Sink, "sqlite", include_str!("../../../sinks/src/sqlite/mod.rs")),
+    (StageKind::Sink, "http", include_str!("../../../sinks/src/http/config.rs")),
     (StageKind::Sink, "stdout", include_str!("../../../sinks/src/stdout/mod.rs")),
     (StageKind::Sink, "blackhole", include_str!("../../../sinks/src/blackhole/mod.rs")),
 ];

@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use afferent_core::{Problem, Result, config::Configure};
+use afferent_core::{
+    Problem, Result,
+    config::{Configure, Guarantee},
+};
 use toml::de::DeTable;
 
 use super::{Make, keys};
@@ -28,6 +31,8 @@ pub(crate) struct Loaded<S> {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// What the component itself finds wrong.
     pub(crate) problems: Vec<Problem>,
+    /// What it promises.
+    pub(crate) guarantee: Option<Guarantee>,
 }
 
 impl<S: 'static> Row<S> {
@@ -40,15 +45,21 @@ impl<S: 'static> Row<S> {
         let load = move |table: &DeTable<'_>, owner: &Owner<'_>, base: &Path| {
             let read = strict::read::<C>(table, owner);
             let Some(mut config) = read.value else {
-                return Loaded { make: None, diagnostics: read.diagnostics, problems: Vec::new() };
+                return Loaded {
+                    make: None,
+                    diagnostics: read.diagnostics,
+                    problems: Vec::new(),
+                    guarantee: None,
+                };
             };
             let mut problems = config.check();
             problems.extend(check(&config));
             config.resolve(base);
+            let guarantee = config.guarantee();
             let make = make.clone();
             let ok = read.diagnostics.is_empty() && problems.iter().all(|problem| problem.warning);
             let make = ok.then(|| Arc::new(move || make(config.clone())) as Make<S>);
-            Loaded { make, diagnostics: read.diagnostics, problems }
+            Loaded { make, diagnostics: read.diagnostics, problems, guarantee }
         };
         Row { doc: doc.to_owned(), keys: keys::of::<C>(), load: Arc::new(load) }
     }

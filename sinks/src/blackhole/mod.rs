@@ -11,7 +11,10 @@ use std::{
     },
 };
 
-use afferent_core::{Batch, Epoch, Opened, Prepared, Record, Result, Sink, SinkCx, Token, config::Configure};
+use afferent_core::{
+    Batch, Epoch, Opened, Prepared, Record, Result, Sink, SinkCx, Token,
+    config::{Configure, Guarantee},
+};
 use serde::Deserialize;
 
 /// The blackhole has no keys of its own.
@@ -19,7 +22,11 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Config {}
 
-impl Configure for Config {}
+impl Configure for Config {
+    fn guarantee(&self) -> Option<Guarantee> {
+        Some(Guarantee::ExactlyOnce("nothing is kept, and the counts are those of the checkpoint".to_owned()))
+    }
+}
 
 /// A sink that counts and drops.
 #[derive(Debug)]

@@ -62,7 +62,7 @@ use std::{
 
 use afferent_core::{
     Batch, Epoch, Error, Opened, Prepared, Problem, Record, Result, Sink, SinkCx, Token,
-    config::{Configure, Size, Span},
+    config::{Configure, Guarantee, Size, Span},
 };
 use afferent_formats::Format;
 use serde::Deserialize;
@@ -141,6 +141,12 @@ impl Configure for Config {
 
     fn resolve(&mut self, base: &Path) {
         self.path = base.join(&self.path);
+    }
+
+    fn guarantee(&self) -> Option<Guarantee> {
+        Some(Guarantee::ExactlyOnce(
+            "a file is cut back to its last checkpoint before it is written to again".to_owned(),
+        ))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use afferent_core::{
     Problem,
-    config::{Configure, Size, Span},
+    config::{Configure, Guarantee, Size, Span},
 };
 use afferent_formats::Format;
 use reqwest::{
@@ -240,16 +240,11 @@ impl Configure for Config {
                 Problem::new("framing", "it is about JSON, and the format is CSV").help("leave it out"),
             );
         }
-        if self.delivery == Delivery::Direct && problems.is_empty() {
-            let mut advice = Problem::new(
-                "delivery",
-                "direct delivery is at least once: records of an epoch that a crash interrupts are sent again under other keys",
-            )
-            .help("leave `delivery` out for exactly once at a receiver that honours `Idempotency-Key`");
-            advice.warning = true;
-            problems.push(advice);
-        }
         problems
+    }
+
+    fn guarantee(&self) -> Option<Guarantee> {
+        Some(self.settings().guarantee())
     }
 
     fn resolve(&mut self, base: &Path) {

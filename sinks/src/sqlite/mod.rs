@@ -67,7 +67,8 @@ use std::{
 };
 
 use afferent_core::{
-    Batch, Epoch, Opened, Prepared, Problem, Record, Result, Sink, SinkCx, Token, config::Configure,
+    Batch, Epoch, Opened, Prepared, Problem, Record, Result, Sink, SinkCx, Token,
+    config::{Configure, Guarantee},
 };
 use serde::Deserialize;
 
@@ -95,6 +96,10 @@ impl Configure for Config {
 
     fn resolve(&mut self, base: &Path) {
         self.path = base.join(&self.path);
+    }
+
+    fn guarantee(&self) -> Option<Guarantee> {
+        Some(Guarantee::ExactlyOnce("a record that comes again is known by its id and revision".to_owned()))
     }
 }
 

@@ -21,7 +21,7 @@ use std::{
 
 use afferent_core::{
     Batch, Epoch, Error, Opened, Prepared, Record, Reject, Rejects, Result, Sink, SinkCx, Token,
-    config::Configure,
+    config::{Configure, Guarantee},
 };
 use afferent_formats::{Encoder, Format};
 use jiff::tz::TimeZone;
@@ -39,7 +39,14 @@ pub struct Config {
     pub format: StdoutFormat,
 }
 
-impl Configure for Config {}
+impl Configure for Config {
+    fn guarantee(&self) -> Option<Guarantee> {
+        Some(Guarantee::AtLeastOnce(
+            "what was printed can't be taken back: an epoch that a crash interrupts is printed again"
+                .to_owned(),
+        ))
+    }
+}
 
 /// The forms of standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

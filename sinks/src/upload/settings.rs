@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use afferent_core::{
     Problem,
-    config::{Size, Span},
+    config::{Guarantee, Size, Span},
 };
 use afferent_formats::Format;
 use serde::Deserialize;
@@ -85,6 +85,22 @@ impl Settings {
             problems.push(Problem::new("rate.per", "expected more than 0"));
         }
         problems
+    }
+
+    /// What they promise.
+    pub fn guarantee(&self) -> Guarantee {
+        match (self.delivery, self.dedupe_window) {
+            (Delivery::Direct, _) => Guarantee::AtLeastOnce(
+                "records are sent before the checkpoint; those of an epoch that a crash interrupts are sent again, under other keys".to_owned(),
+            ),
+            (Delivery::Outbox, None) => Guarantee::ExactlyOnce(
+                "a body is sealed with its `Idempotency-Key` before it is sent, and sent again as it is; the receiver must know a key for as long as it may take (say so with `dedupe_window`)".to_owned(),
+            ),
+            (Delivery::Outbox, Some(window)) => Guarantee::ExactlyOnce(format!(
+                "a body is sealed with its `Idempotency-Key` before it is sent, and sent again as it is; one whose fate is unknown for longer than {} raises an alarm, for the receiver may have forgotten its key",
+                Span(window)
+            )),
+        }
     }
 }
 
