@@ -18,34 +18,9 @@ use afferent::{
     runtime::{Runtime, RuntimeOptions},
     sinks, sources, transforms,
 };
-use afferent_benches::{TYPES, pair, write_ndjson};
+use afferent_benches::{Line, TYPES, pair, write_ndjson};
 use criterion::{Criterion, Throughput, criterion_group};
-use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-
-/// A line of the wire form, as a loop for this one input needs it.
-#[derive(Serialize, Deserialize)]
-struct Line<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    start: &'a str,
-    end: &'a str,
-    value: f64,
-    unit: &'a str,
-    subject: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zone: Option<&'a str>,
-    source: Origin<'a>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Origin<'a> {
-    name: &'a str,
-    bundle: &'a str,
-    version: &'a str,
-    product: &'a str,
-}
 
 #[allow(clippy::disallowed_methods, reason = "the loop that the pipeline is compared with")]
 fn by_hand(input: &Path, output: &Path) -> std::io::Result<()> {

@@ -3,6 +3,8 @@
 //! Machines differ and drift; the ratio of two things measured in turn on one machine says more than either
 //! time. Each bench prints such ratios first and then lets criterion record the times.
 
+mod line;
+
 use std::{
     fs::File,
     hint::black_box,
@@ -13,6 +15,8 @@ use std::{
 
 use afferent_core::Timestamp;
 use uuid::Uuid;
+
+pub use self::line::{Line, Source};
 
 /// The spread of some figures.
 #[derive(Clone, Copy, Debug)]

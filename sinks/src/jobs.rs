@@ -1,30 +1,80 @@
 //! [`Jobs`]: a sink's state and the blocking jobs it travels in.
 
-use std::mem;
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use afferent_core::{
     Batch, Error, Result,
     blocking::{Blocking, Job},
 };
+use tokio::sync::Notify;
 
 /// The state of an open sink, which travels in blocking jobs, one in flight.
 ///
-/// A batch is swapped out with the buffer that the previous job emptied, so nothing is allocated per batch. An
-/// error of a job is reported by the next call; the state has been dropped in the job by then, and every later
-/// call fails.
+/// One batch may wait for the job in flight, which goes on with it at once: a change of threads between two batches
+/// would cost as much as some hundred rows. Its buffer is one that was emptied before, so nothing is allocated per batch.
+/// An error of a job is reported by the next call but one at the latest; the state has been dropped in the job by then,
+/// and every later call fails.
 ///
 /// Closing the state may block and releases locks that the next sink needs: it never happens on a worker of the
 /// runtime, and has happened when [`Blocking::idle`] returns.
 pub(crate) struct Jobs<S: Send + 'static, T: Send + 'static> {
     blocking: Blocking,
-    slot: Slot<S, T>,
+    slot: Slot<S>,
+    handover: Arc<Handover<T>>,
+}
+
+enum Slot<S> {
+    Here(Box<S>),
+    Away(Job<Result<Box<S>>>),
+    Lost,
+}
+
+/// What a job and its sink share.
+struct Handover<T> {
+    next: Mutex<Next<T>>,
+    /// The batch that waited has been begun.
+    begun: Notify,
+}
+
+struct Next<T> {
+    /// Whether a job will look here before it ends.
+    is_awaited: bool,
+    waiting: Option<Batch<T>>,
+    /// An emptied buffer.
     spare: Batch<T>,
 }
 
-enum Slot<S, T> {
-    Here(Box<S>),
-    Away(Job<Result<(Box<S>, Batch<T>)>>),
-    Lost,
+impl<T> Handover<T> {
+    fn next(&self) -> MutexGuard<'_, Next<T>> {
+        // Nothing panics while it is held.
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves `batch` for the job in flight, in exchange for an empty one; `false` if another waits or no job will come.
+    fn leave(&self, batch: &mut Batch<T>) -> bool {
+        let mut next = self.next();
+        if !next.is_awaited || next.waiting.is_some() {
+            return false;
+        }
+        let spare = mem::take(&mut next.spare);
+        next.waiting = Some(mem::replace(batch, spare));
+        true
+    }
+
+    /// Gives `emptied` back and takes what waits; without it, the job ends.
+    fn proceed(&self, emptied: Batch<T>) -> Option<Batch<T>> {
+        let waited = {
+            let mut next = self.next();
+            next.spare = emptied;
+            next.is_awaited = next.waiting.is_some();
+            next.waiting.take()
+        };
+        self.begun.notify_one();
+        waited
+    }
 }
 
 impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
@@ -34,22 +84,47 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
         open: impl FnOnce() -> Result<(S, O)> + Send + 'static,
     ) -> Result<(Jobs<S, T>, O)> {
         let (state, opened) = blocking.spawn(open).await??;
-        Ok((Jobs { blocking, slot: Slot::Here(Box::new(state)), spare: Batch::new() }, opened))
+        let next = Next { is_awaited: false, waiting: None, spare: Batch::new() };
+        let handover = Arc::new(Handover { next: Mutex::new(next), begun: Notify::new() });
+        Ok((Jobs { blocking, slot: Slot::Here(Box::new(state)), handover }, opened))
     }
 
-    /// Starts a job that writes all of `batch`, once the previous one has ended.
+    /// Has all of `batch` written, after those before it. Waits while one waits already.
     pub(crate) async fn write(
         &mut self,
         batch: &mut Batch<T>,
         work: fn(&mut S, &mut Batch<T>) -> Result<()>,
     ) -> Result<()> {
+        while let Slot::Away(job) = &mut self.slot {
+            if self.handover.leave(batch) {
+                return Ok(());
+            }
+            let ended = tokio::select! {
+                () = self.handover.begun.notified() => None,
+                ended = job => Some(ended),
+            };
+            if let Some(ended) = ended {
+                self.slot = Slot::Lost;
+                self.slot = Slot::Here(ended??);
+            }
+        }
         let mut state = self.settle().await?;
-        mem::swap(batch, &mut self.spare);
-        let mut taken = mem::take(&mut self.spare);
+        let mut taken = {
+            let mut next = self.handover.next();
+            next.is_awaited = true;
+            let spare = mem::take(&mut next.spare);
+            mem::replace(batch, spare)
+        };
+        let handover = self.handover.clone();
         self.slot = Slot::Away(self.blocking.spawn(move || {
-            work(&mut state, &mut taken)?;
-            taken.clear();
-            Ok((state, taken))
+            loop {
+                work(&mut state, &mut taken)?;
+                taken.clear();
+                match handover.proceed(taken) {
+                    Some(next) => taken = next,
+                    None => return Ok(state),
+                }
+            }
         }));
         Ok(())
     }
@@ -77,9 +152,7 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
             // Awaited in place: if this future is dropped, the job is still known.
             let ended = job.await;
             self.slot = Slot::Lost;
-            let (state, emptied) = ended??;
-            self.slot = Slot::Here(state);
-            self.spare = emptied;
+            self.slot = Slot::Here(ended??);
         }
         match mem::replace(&mut self.slot, Slot::Lost) {
             Slot::Here(state) => Ok(state),

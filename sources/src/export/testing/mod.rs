@@ -1,8 +1,9 @@
 //! Exports of invented values, for tests and benches; and what must hold of any input, for fuzzing.
 //!
-//! What is written looks like an export of iOS 17: the DTD's outline, a phone and a watch with devices whose address
-//! changes, metadata, heart rate variability with beats, blood pressure with its samples at both places, workouts, one
-//! activity summary a day. The same seed and number of records give the same bytes.
+//! What is written looks like an export of iOS 17: the DTD's outline, records type by type and in order of time within a
+//! type, a phone and a watch with devices whose address changes, metadata, heart rate variability with beats, blood
+//! pressure with its samples at both places, workouts, activity summaries. The same seed and number of records give
+//! the same bytes.
 
 use std::io::{self, Seek, Write};
 
@@ -33,28 +34,59 @@ const HEAD: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
  <Me HKCharacteristicTypeIdentifierDateOfBirth="1990-05-20" HKCharacteristicTypeIdentifierBiologicalSex="HKBiologicalSexNotSet"/>
 "#;
 
-/// Quantities in the proportions of real exports: type, unit, range, watch or phone.
-const QUANTITIES: [(&str, &str, (f64, f64), bool); 8] = [
-    ("HeartRate", "count/min", (45.0, 170.0), true),
-    ("ActiveEnergyBurned", "kcal", (0.01, 9.0), true),
-    ("BasalEnergyBurned", "kcal", (10.0, 25.0), true),
-    ("HeartRate", "count/min", (45.0, 90.0), true),
-    ("DistanceWalkingRunning", "km", (0.001, 0.9), false),
-    ("StepCount", "count", (1.0, 900.0), false),
-    ("OxygenSaturation", "%", (0.9, 1.0), true),
-    ("EnvironmentalAudioExposure", "dBASPL", (30.0, 90.0), true),
+/// A type of quantities.
+struct Quantity {
+    kind: &'static str,
+    unit: &'static str,
+    range: (f64, f64),
+    is_watch: bool,
+    /// Its share of all that is not rare, in parts of [`PARTS`].
+    parts: u64,
+}
+
+const fn quantity(
+    kind: &'static str,
+    unit: &'static str,
+    range: (f64, f64),
+    is_watch: bool,
+    parts: u64,
+) -> Quantity {
+    Quantity { kind, unit, range, is_watch, parts }
+}
+
+const QUANTITIES: [Quantity; 7] = [
+    quantity("StepCount", "count", (1.0, 900.0), false, 1),
+    quantity("DistanceWalkingRunning", "km", (0.001, 0.9), false, 1),
+    quantity("BasalEnergyBurned", "kcal", (10.0, 25.0), true, 1),
+    quantity("ActiveEnergyBurned", "kcal", (0.01, 9.0), true, 1),
+    quantity("HeartRate", "count/min", (45.0, 170.0), true, 2),
+    quantity("OxygenSaturation", "%", (0.9, 1.0), true, 1),
+    quantity("EnvironmentalAudioExposure", "dBASPL", (30.0, 90.0), true, 1),
 ];
+
+/// The parts of all types.
+const PARTS: u64 = 8;
+
+/// How many records there are to one that is rare: a workout, a blood pressure, a summary.
+const TO_ONE_RARE: u64 = 1000;
+/// How many nights' stages there are to one that is rare.
+const SLEEP_TO_RARE: u64 = 7;
+/// Seconds from one record to the next, whatever its type, on average.
+const SECONDS_A_RECORD: u64 = 15;
 
 /// Writes an export.xml of `records` records (top-level elements) to `out`.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write_export(seed: u64, records: u64, out: impl Write) -> io::Result<()> {
-    let mut writer = Writer { out, random: Random::from_seed(seed), second: FIRST_SECOND };
+    let mut writer = Writer {
+        out,
+        random: Random::from_seed(seed),
+        second: FIRST_SECOND,
+        span: records * SECONDS_A_RECORD,
+    };
     writer.out.write_all(HEAD.as_bytes())?;
-    for index in 0..records {
-        writer.element(index)?;
-    }
+    writer.elements(records)?;
     writer.out.write_all(b"</HealthData>\n")?;
     writer.out.flush()
 }
@@ -85,23 +117,69 @@ struct Writer<W> {
     out: W,
     random: Random,
     second: i64,
+    /// The time from the first record of each type to its last, in seconds.
+    span: u64,
+}
+
+/// A blood pressure, which is written in three places.
+struct Pressure {
+    source: String,
+    times: String,
+    systolic: u64,
+    diastolic: u64,
 }
 
 impl<W: Write> Writer<W> {
-    fn element(&mut self, index: u64) -> io::Result<()> {
-        self.second += 1 + self.random.below(30) as i64;
-        match self.random.below(1000) {
-            0 => self.workout(),
-            1 => self.blood_pressure(),
-            2 => self.variability(),
-            3..=9 => self.sleep(),
-            10 if index > 0 => self.summary(),
-            _ => self.quantity(),
+    fn elements(&mut self, records: u64) -> io::Result<()> {
+        let rare = records / TO_ONE_RARE;
+        let nights = records * SLEEP_TO_RARE / TO_ONE_RARE;
+        let mut left = records - nights - 4 * rare;
+        let share = left / PARTS;
+        for (index, quantity) in QUANTITIES.iter().enumerate() {
+            // The last one takes what does not divide.
+            let count = if index + 1 == QUANTITIES.len() { left } else { quantity.parts * share };
+            left -= count;
+            self.each(count, |writer| writer.quantity(quantity))?;
         }
+        let mut pressures = Vec::new();
+        self.each(rare, |writer| {
+            pressures.push(writer.pressure());
+            Ok(())
+        })?;
+        for pressure in &pressures {
+            writeln!(self.out, " {}", pressure.sample("Systolic", pressure.systolic))?;
+        }
+        for pressure in &pressures {
+            writeln!(self.out, " {}", pressure.sample("Diastolic", pressure.diastolic))?;
+        }
+        self.each(nights, Writer::sleep)?;
+        self.each(rare, Writer::variability)?;
+        for pressure in &pressures {
+            let Pressure { source, times, systolic, diastolic } = pressure;
+            let (systolic, diastolic) =
+                (pressure.sample("Systolic", *systolic), pressure.sample("Diastolic", *diastolic));
+            writeln!(
+                self.out,
+                " <Correlation type=\"HKCorrelationTypeIdentifierBloodPressure\" {source} {times}>\n  {systolic}\n  {diastolic}\n </Correlation>"
+            )?;
+        }
+        self.each(rare, Writer::workout)?;
+        self.each(rare, Writer::summary)
     }
 
-    fn quantity(&mut self) -> io::Result<()> {
-        let (kind, unit, (low, high), is_watch) = QUANTITIES[self.random.below(8) as usize];
+    /// Writes `count` elements of one type, spread over the time.
+    fn each(&mut self, count: u64, mut write: impl FnMut(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        self.second = FIRST_SECOND;
+        let step = (2 * self.span).checked_div(count).unwrap_or_default().max(1);
+        for _ in 0..count {
+            self.second += 1 + self.random.below(step) as i64;
+            write(self)?;
+        }
+        Ok(())
+    }
+
+    fn quantity(&mut self, quantity: &Quantity) -> io::Result<()> {
+        let Quantity { kind, unit, range: (low, high), is_watch, .. } = *quantity;
         let value = match kind {
             "StepCount" => (low + self.random.unit() * (high - low)).round(),
             _ => ((low + self.random.unit() * (high - low)) * 1e4).round() / 1e4,
@@ -156,21 +234,14 @@ impl<W: Write> Writer<W> {
         writeln!(self.out, "  </HeartRateVariabilityMetadataList>\n </Record>")
     }
 
-    fn blood_pressure(&mut self) -> io::Result<()> {
-        let times = self.times(0);
-        let source = self.source(false);
-        let (systolic, diastolic) = (100 + self.random.below(40), 60 + self.random.below(30));
-        let sample = |name: &str, value: u64| {
-            format!(
-                "<Record type=\"HKQuantityTypeIdentifierBloodPressure{name}\" {source} unit=\"mmHg\" {times} value=\"{value}\"/>"
-            )
-        };
-        let (systolic, diastolic) = (sample("Systolic", systolic), sample("Diastolic", diastolic));
-        writeln!(self.out, " {systolic}\n {diastolic}")?;
-        writeln!(
-            self.out,
-            " <Correlation type=\"HKCorrelationTypeIdentifierBloodPressure\" {source} {times}>\n  {systolic}\n  {diastolic}\n </Correlation>"
-        )
+    fn pressure(&mut self) -> Pressure {
+        let (source, times) = (self.source(false), self.times(0));
+        Pressure {
+            source,
+            times,
+            systolic: 100 + self.random.below(40),
+            diastolic: 60 + self.random.below(30),
+        }
     }
 
     fn workout(&mut self) -> io::Result<()> {
@@ -214,6 +285,15 @@ impl<W: Write> Writer<W> {
         } else {
             "sourceName=\"Kim&#8217;s iPhone\" sourceVersion=\"17.2.1\"".to_owned()
         }
+    }
+}
+
+impl Pressure {
+    fn sample(&self, name: &str, value: u64) -> String {
+        let Pressure { source, times, .. } = self;
+        format!(
+            "<Record type=\"HKQuantityTypeIdentifierBloodPressure{name}\" {source} unit=\"mmHg\" {times} value=\"{value}\"/>"
+        )
     }
 }
 
