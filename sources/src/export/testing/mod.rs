@@ -5,7 +5,10 @@
 //! pressure with its samples at both places, workouts, activity summaries. The same seed and number of records give
 //! the same bytes.
 
-use std::io::{self, Seek, Write};
+use std::{
+    io::{self, Seek, Write},
+    iter::repeat_n,
+};
 
 use afferent_core::{Position, Result, Timestamp, random::Random};
 use zip::{ZipWriter, write::SimpleFileOptions};
@@ -74,11 +77,28 @@ const SLEEP_TO_RARE: u64 = 7;
 /// Seconds from one record to the next, whatever its type, on average.
 const SECONDS_A_RECORD: u64 = 15;
 
-/// Writes an export.xml of `records` records (top-level elements) to `out`.
+/// In which order records stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Type by type, and by time within a type: as phones write them.
+    ByType,
+    /// By time, all types mixed: the worst for a database that keeps them apart.
+    Mixed,
+}
+
+/// Writes an export.xml of `records` records (top-level elements) to `out`, type by type.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write_export(seed: u64, records: u64, out: impl Write) -> io::Result<()> {
+    write_export_in(Order::ByType, seed, records, out)
+}
+
+/// Writes an export.xml of `records` records in an order.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_export_in(order: Order, seed: u64, records: u64, out: impl Write) -> io::Result<()> {
     let mut writer = Writer {
         out,
         random: Random::from_seed(seed),
@@ -86,19 +106,30 @@ pub fn write_export(seed: u64, records: u64, out: impl Write) -> io::Result<()> 
         span: records * SECONDS_A_RECORD,
     };
     writer.out.write_all(HEAD.as_bytes())?;
-    writer.elements(records)?;
+    match order {
+        Order::ByType => writer.by_type(records)?,
+        Order::Mixed => writer.mixed(records)?,
+    }
     writer.out.write_all(b"</HealthData>\n")?;
     writer.out.flush()
 }
 
-/// Writes an export.zip of such an export to `out`.
+/// Writes an export.zip of such an export, type by type, to `out`.
 ///
 /// # Errors
 /// Those of `out`.
 pub fn write_export_zip(seed: u64, records: u64, out: impl Write + Seek) -> io::Result<()> {
+    write_export_zip_in(Order::ByType, seed, records, out)
+}
+
+/// Writes an export.zip of such an export in an order.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_export_zip_in(order: Order, seed: u64, records: u64, out: impl Write + Seek) -> io::Result<()> {
     let mut zip = ZipWriter::new(out);
     zip.start_file(ENTRY, SimpleFileOptions::default().large_file(true))?;
-    write_export(seed, records, io::BufWriter::new(&mut zip))?;
+    write_export_in(order, seed, records, io::BufWriter::new(&mut zip))?;
     zip.start_file("apple_health_export/export_cda.xml", SimpleFileOptions::default())?;
     zip.write_all(b"<?xml version=\"1.0\"?>\n<ClinicalDocument/>\n<ClinicalDocument/>\n")?;
     zip.finish()?;
@@ -130,7 +161,7 @@ struct Pressure {
 }
 
 impl<W: Write> Writer<W> {
-    fn elements(&mut self, records: u64) -> io::Result<()> {
+    fn by_type(&mut self, records: u64) -> io::Result<()> {
         let rare = records / TO_ONE_RARE;
         let nights = records * SLEEP_TO_RARE / TO_ONE_RARE;
         let mut left = records - nights - 4 * rare;
@@ -147,24 +178,41 @@ impl<W: Write> Writer<W> {
             Ok(())
         })?;
         for pressure in &pressures {
-            writeln!(self.out, " {}", pressure.sample("Systolic", pressure.systolic))?;
+            writeln!(self.out, " {}", pressure.systolic())?;
         }
         for pressure in &pressures {
-            writeln!(self.out, " {}", pressure.sample("Diastolic", pressure.diastolic))?;
+            writeln!(self.out, " {}", pressure.diastolic())?;
         }
         self.each(nights, Writer::sleep)?;
         self.each(rare, Writer::variability)?;
         for pressure in &pressures {
-            let Pressure { source, times, systolic, diastolic } = pressure;
-            let (systolic, diastolic) =
-                (pressure.sample("Systolic", *systolic), pressure.sample("Diastolic", *diastolic));
-            writeln!(
-                self.out,
-                " <Correlation type=\"HKCorrelationTypeIdentifierBloodPressure\" {source} {times}>\n  {systolic}\n  {diastolic}\n </Correlation>"
-            )?;
+            self.correlation(pressure)?;
         }
         self.each(rare, Writer::workout)?;
         self.each(rare, Writer::summary)
+    }
+
+    fn mixed(&mut self, records: u64) -> io::Result<()> {
+        for _ in 0..records {
+            self.second += 1 + self.random.below(2 * SECONDS_A_RECORD) as i64;
+            match self.random.below(TO_ONE_RARE) {
+                0 => self.workout()?,
+                1 => {
+                    let pressure = self.pressure();
+                    writeln!(self.out, " {}\n {}", pressure.systolic(), pressure.diastolic())?;
+                    self.correlation(&pressure)?;
+                }
+                2 => self.variability()?,
+                3 => self.summary()?,
+                4..=10 => self.sleep()?,
+                _ => {
+                    let part = self.random.below(PARTS) as usize;
+                    let mut parts = QUANTITIES.iter().flat_map(|each| repeat_n(each, each.parts as usize));
+                    self.quantity(parts.nth(part).expect("there are as many parts"))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes `count` elements of one type, spread over the time.
@@ -244,6 +292,15 @@ impl<W: Write> Writer<W> {
         }
     }
 
+    fn correlation(&mut self, pressure: &Pressure) -> io::Result<()> {
+        let Pressure { source, times, .. } = pressure;
+        let (systolic, diastolic) = (pressure.systolic(), pressure.diastolic());
+        writeln!(
+            self.out,
+            " <Correlation type=\"HKCorrelationTypeIdentifierBloodPressure\" {source} {times}>\n  {systolic}\n  {diastolic}\n </Correlation>"
+        )
+    }
+
     fn workout(&mut self) -> io::Result<()> {
         let minutes = 10 + self.random.below(90) as i64;
         let times = self.times(minutes * 60);
@@ -289,6 +346,14 @@ impl<W: Write> Writer<W> {
 }
 
 impl Pressure {
+    fn systolic(&self) -> String {
+        self.sample("Systolic", self.systolic)
+    }
+
+    fn diastolic(&self) -> String {
+        self.sample("Diastolic", self.diastolic)
+    }
+
     fn sample(&self, name: &str, value: u64) -> String {
         let Pressure { source, times, .. } = self;
         format!(
