@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use afferent::{
-    afferent_core::{Name, config::Span},
-    state::LetterId,
-};
+use afferent::afferent_core::{LetterId, Name, config::Span};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use crate::import::Destination;

@@ -3,10 +3,12 @@
 //! Payloads hold health values: they are shown and written only with `--reveal`.
 
 use afferent::{
-    afferent_core::{CheckpointStore, DeadLetter, Error, Name, Result, reject::Payload},
+    afferent_core::{
+        CheckpointStore, DeadLetter, Error, LetterId, Name, Result,
+        reject::{Fate, Payload},
+    },
     formats::wire,
     runtime::Runtime,
-    state::LetterId,
 };
 use serde_json::json;
 
@@ -70,15 +72,16 @@ async fn overview(runtime: &Runtime, ui: &Ui) -> Result<Exit> {
 
 /// The dead letters of a pipeline, a line each, without their payloads.
 async fn list(runtime: &Runtime, pipeline: &Name, limit: usize, ui: &Ui) -> Result<Exit> {
-    let letters = runtime.store().letters(pipeline, limit).await?;
-    let all = runtime.store().count_dead_letters(pipeline).await?;
+    let letters = runtime.store().letters(pipeline, None, limit).await?;
+    let all = runtime.store().count_letters(pipeline).await?;
     for (id, letter) in &letters {
         if ui.is_json() {
             ui.json(&about(*id, letter));
         } else {
-            let DeadLetter { stage, reason, location, time, .. } = letter;
+            let DeadLetter { stage, reason, location, time, fate, .. } = letter;
             let place = if location.is_empty() { String::new() } else { format!(" ({location})") };
-            ui.data(format_args!("{id:<8}  {time}  {stage}: {reason}{place}"));
+            let withdrawn = if *fate == Fate::Dead { "" } else { "  withdrawn" };
+            ui.data(format_args!("{id:<8}  {time}  {stage}: {reason}{place}{withdrawn}"));
         }
     }
     if letters.is_empty() {
@@ -107,7 +110,7 @@ async fn show(runtime: &Runtime, pipeline: &Name, id: LetterId, reveal: bool, ui
         ui.json(&value);
         return Ok(Exit::Ok);
     }
-    let DeadLetter { stage, payload, key, reason, location, time, incarnation, epoch } = &letter;
+    let DeadLetter { stage, payload, key, reason, location, time, incarnation, epoch, fate, .. } = &letter;
     let mut text = format!("stage     {stage}\nreason    {reason}\n");
     if !location.is_empty() {
         text += &format!("location  {location}\n");
@@ -116,6 +119,9 @@ async fn show(runtime: &Runtime, pipeline: &Name, id: LetterId, reveal: bool, ui
         text += &format!("record    {key}\n");
     }
     text += &format!("time      {time}\nepoch     {epoch} of {incarnation}\npayload   {}\n", kind(payload));
+    if let Fate::Withdrawn(epoch) = fate {
+        text += &format!("withdrawn in epoch {epoch}: its deletion or a higher revision passed\n");
+    }
     text +=
         &if reveal { format!("\n{}", revealed(&letter)) } else { "\n--reveal shows the payload".to_owned() };
     ui.data(text);
@@ -128,7 +134,7 @@ async fn export(runtime: &Runtime, pipeline: &Name, reveal: bool, ui: &Ui) -> Re
         ui.error("payloads hold health values; say --reveal to write them");
         return Ok(Exit::Usage);
     }
-    for (id, letter) in runtime.store().letters(pipeline, usize::MAX).await? {
+    for (id, letter) in runtime.store().letters(pipeline, None, usize::MAX).await? {
         let mut value = about(id, &letter);
         value["payload"] = revealed(&letter).into();
         ui.json(&value);
@@ -149,7 +155,7 @@ async fn drop_letters(
     }
     let number = match &ids {
         Some(ids) => ids.len() as u64,
-        None => runtime.store().count_dead_letters(pipeline).await?,
+        None => runtime.store().count_letters(pipeline).await?,
     };
     if !yes && !ui.confirms(format_args!("drop {} of `{pipeline}` for good?", counted(number, "dead letter")))
     {
@@ -171,6 +177,7 @@ fn about(id: LetterId, letter: &DeadLetter) -> serde_json::Value {
         "location": letter.location,
         "record": letter.key,
         "kind": kind(&letter.payload),
+        "withdrawn": letter.fate != Fate::Dead,
     })
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::{DeadLetter, Epoch, Name, reject::RejectedBy};
 
 /// One sink's account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,8 @@ impl Account {
     }
 }
 
-/// The accounts of a pipeline, by sink.
+/// The accounts of a pipeline, by sink. What is dead may leave the dead again: withdrawn it is superseded, put in again it
+/// is what it then becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// One account per sink name.
@@ -49,12 +50,26 @@ pub struct Ledger {
     pub held: BTreeMap<Name, u64>,
     /// Dead letters of the pipeline since epoch 0, each counted once however many sinks it concerns.
     pub dead_letters: u64,
+    /// The epoch in which each account was opened; 0 where nothing is said.
+    #[serde(default)]
+    pub opened: BTreeMap<Name, Epoch>,
 }
 
 impl Ledger {
     /// Whether every account balances.
     pub fn is_balanced(&self) -> bool {
         self.accounts.values().all(Account::is_balanced)
+    }
+
+    /// Whether `letter` is in the account of `sink`: it concerns that sink, and the account was open.
+    pub fn counts(&self, letter: &DeadLetter, sink: &Name) -> bool {
+        let concerns = match letter.by {
+            Some(RejectedBy::Source | RejectedBy::Transform) => true,
+            Some(RejectedBy::Sink | RejectedBy::Receiver) => letter.stage == *sink,
+            // Of a version that did not know: a name that no sink has is that of an earlier stage.
+            None => letter.stage == *sink || !self.accounts.contains_key(&letter.stage),
+        };
+        concerns && self.opened.get(sink).is_none_or(|opened| letter.epoch >= *opened)
     }
 
     /// Records that all transforms hold in their state.

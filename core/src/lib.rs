@@ -54,8 +54,8 @@ pub use self::{
     id::RecordId,
     kind::Kind,
     name::{Name, NameCache},
-    record::{Change, MetaValue, Metadata, Origin, Record, Value},
-    reject::{DeadLetter, Reject, Rejects},
+    record::{Change, MetaValue, Metadata, Origin, Record, RecordKey, Value},
+    reject::{DeadLetter, LetterId, Reject, Rejects},
     snapshot::{Snapshot, State},
     stage::{
         BoxSink, BoxSource, BoxTransform, Committed, Emit, Fence, Limits, Opened, Prepared, Pulled, Sink,

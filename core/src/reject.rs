@@ -2,10 +2,16 @@
 //!
 //! A stage rejects what it can't process; the engine turns each [`Reject`] into a [`DeadLetter`] that is
 //! saved in the same transaction as the checkpoint of its epoch. A rejected item counts as read and dead.
+//!
+//! What becomes of a dead letter is its [`Fate`]. A deletion or a higher revision that passes withdraws it; put in
+//! again, it is settled by the checkpoint of the epoch that takes it. Each letter has one keeper, which alone decides
+//! that: the uploading sink whose receiver refused it, otherwise the engine.
+
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Epoch, Incarnation, Name, Record, Timestamp};
+use crate::{Change, Epoch, Incarnation, Name, Record, RecordId, RecordKey, Timestamp};
 
 /// Longest payload that is kept whole. A longer one is kept as its first [`HEAD_BYTES`], its length, its
 /// hash and its location, so that a 100 MB line does not fill the store.
@@ -128,6 +134,115 @@ pub struct DeadLetter {
     pub incarnation: Incarnation,
     /// The epoch it belongs to.
     pub epoch: Epoch,
+    /// What kind of stage rejected it: stages of different kinds may have the same name. `None` in letters of
+    /// versions that did not know.
+    #[serde(default)]
+    pub by: Option<RejectedBy>,
+    /// What became of it.
+    #[serde(default)]
+    pub fate: Fate,
+}
+
+/// What kind of stage rejected an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RejectedBy {
+    /// A source, which could not read it.
+    Source,
+    /// A transform.
+    Transform,
+    /// A sink, which can't store it.
+    Sink,
+    /// The receiver of an uploading sink, which refused it after its epoch.
+    Receiver,
+}
+
+/// What became of a dead letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// It is dead.
+    #[default]
+    Dead,
+    /// A deletion or a higher revision of its record passed in this epoch: it counts as superseded, and is kept to be
+    /// looked at.
+    Withdrawn(Epoch),
+    /// It was put in again in this epoch. It is kept, hidden, for as long as a checkpoint of before is.
+    Retried(Epoch),
+}
+
+impl Fate {
+    /// When it was decided.
+    pub fn epoch(self) -> Option<Epoch> {
+        match self {
+            Fate::Dead => None,
+            Fate::Withdrawn(epoch) | Fate::Retried(epoch) => Some(epoch),
+        }
+    }
+}
+
+impl DeadLetter {
+    /// Which record it is, as far as that is known. What could not be read but for its id counts as its newest revision,
+    /// so that only a deletion withdraws it.
+    pub fn record_key(&self) -> Option<RecordKey> {
+        if let Some(record) = self.payload.to_record() {
+            return Some(record.key());
+        }
+        let id = RecordId::parse(self.key.as_deref()?)?;
+        Some(RecordKey { id, change: Change::Added, revision: u32::MAX })
+    }
+
+    /// Whether `keeper` decides what becomes of it.
+    pub fn is_kept_by(&self, keeper: &LetterKeeper) -> bool {
+        match (keeper, self.by) {
+            (LetterKeeper::Engine, by) => by != Some(RejectedBy::Receiver),
+            (LetterKeeper::Receiver(sink), by) => by == Some(RejectedBy::Receiver) && self.stage == *sink,
+        }
+    }
+
+    /// Whether it is dead, `keeper` decides what becomes of it, and one of `passed`, which are sorted, withdraws it.
+    pub fn is_withdrawn_by(&self, passed: &[RecordKey], keeper: &LetterKeeper) -> bool {
+        self.fate == Fate::Dead
+            && self.is_kept_by(keeper)
+            && self.record_key().is_some_and(|key| {
+                let from = passed.partition_point(|passed| passed.id < key.id);
+                let same = passed[from..].iter().take_while(|passed| passed.id == key.id);
+                same.into_iter().any(|passed| passed.supersedes(key))
+            })
+    }
+}
+
+/// Who decides what becomes of a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LetterKeeper {
+    /// The engine, in saves.
+    Engine,
+    /// This uploading sink, in its acknowledgements: what its receiver refused.
+    Receiver(Name),
+}
+
+/// Which dead letter of a pipeline: the epoch it belongs to and its number in that. Written `12.3`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterId {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its number among those of the epoch.
+    pub number: u64,
+}
+
+impl fmt::Display for LetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.number)
+    }
+}
+
+impl FromStr for LetterId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<LetterId, String> {
+        let parts = text.split_once('.').and_then(|(epoch, number)| {
+            Some(LetterId { epoch: Epoch(epoch.parse().ok()?), number: number.parse().ok()? })
+        });
+        parts.ok_or_else(|| "expected an id as `dlq ls` shows it, such as 12.3".to_owned())
+    }
 }
 
 mod bytes {

@@ -18,17 +18,21 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
+/// Dead letters are put in again in one case of so many: with the others it would take too long.
+const RETRIED: u64 = 3;
+
 fn store(seed: u64, random: &mut Random) -> Arc<dyn CheckpointStore> {
     let faults = if random.chance(0.5) { 0.0 } else { 0.03 };
     Arc::new(CheckedStore::new(MemoryStore::new(), faults, seed << 32))
 }
 
 /// Scenario: random inputs; sources, sinks and the store fail at random; the pipeline dies at a random poll, again
-/// and again, until it finishes. Guarantees: G1, G2, G3, the ledger, monotone positions.
+/// and again, until it finishes; then its dead letters are put in again, with deaths. Guarantees: G1, G2, G3, the
+/// ledger, monotone positions; a letter is dead, withdrawn or something else, never lost and never twice.
 #[tokio::test(start_paused = true)]
 async fn whatever_fails_the_sinks_show_the_model() {
     let _turn = fail::FailScenario::setup();
-    let mut deaths = 0_u64;
+    let (mut deaths, mut retries) = (0_u64, 0_u64);
     for seed in seeds(1500) {
         let mut random = Random::from_seed(seed);
         let store = store(seed, &mut random);
@@ -41,13 +45,25 @@ async fn whatever_fails_the_sinks_show_the_model() {
                 Err(error) => panic!("seed {seed}: {error}"),
             }
         }
-        case.verify(store).await;
+        case.verify(store.clone()).await;
+        if seed % RETRIED != 0 {
+            continue;
+        }
+        for _ in 0..random.below(4) {
+            match case.retry(store.clone(), Some(random.below(40))).await {
+                Ok(None) => retries += 1,
+                Ok(Some(_)) => break,
+                Err(error) => panic!("seed {seed}: {error}"),
+            }
+        }
+        case.verify_retry(store).await;
     }
+    assert!(retries > 0 || std::env::var("AFFERENT_SEED").is_ok(), "no retry died");
     assert!(deaths > 0 || std::env::var("AFFERENT_SEED").is_ok(), "no case died");
 }
 
-/// Scenario: the process dies at each crash point in turn, at its first, second, … passing. Guarantees: G1, G2,
-/// G3; and that every crash point is reached.
+/// Scenario: the process dies at each crash point in turn, at its first, second, … passing, also while it puts dead letters
+/// in again. Guarantees: G1, G2, G3; and that every crash point is reached.
 #[tokio::test(start_paused = true)]
 async fn a_death_at_every_crash_point_changes_nothing() {
     let _turn = fail::FailScenario::setup();
@@ -70,7 +86,15 @@ async fn a_death_at_every_crash_point_changes_nothing() {
                 }
             }
             fail::remove(*point);
-            case.verify(store).await;
+            case.verify(store.clone()).await;
+            if seed % RETRIED != 0 {
+                continue;
+            }
+            fail::cfg(*point, &format!("{}*off->1*return->off", random.below(3))).expect("a valid action");
+            let died = case.retry(store.clone(), None).await;
+            assert!(died.is_ok() || died.is_err_and(|error| error.message().contains(CRASHED)));
+            fail::remove(*point);
+            case.verify_retry(store).await;
         }
         assert!(reached > 0, "crash point {point} is never reached");
     }

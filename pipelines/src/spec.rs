@@ -81,11 +81,12 @@ impl MakeStages {
             let when = when.as_ref().map(|when| named(name, when)).transpose()?;
             Ok((name.clone(), named(name, make)?, when))
         });
-        BoxStages::new(
+        let stages = BoxStages::new(
             sources.collect::<Result<_>>()?,
             Line::new(transforms.collect::<Result<_>>()?)?,
             sinks.collect::<Result<_>>()?,
-        )
+        )?;
+        Ok(stages.withdrawing(Record::superseding))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::CheckpointStore;
-use crate::{DeadLetter, Fence, Result};
+use crate::{DeadLetter, Epoch, Fence, LetterId, RecordKey, Result, reject::LetterKeeper};
 
 /// How far the receiver of an uploading sink is, saved in one step apart from checkpoints: a body is acknowledged
 /// long after the epoch it was made in.
@@ -13,6 +13,8 @@ pub struct Acknowledgement {
     pub state: Vec<u8>,
     /// What the receiver refused for good, as dead letters of the epochs they were made in.
     pub dead_letters: Vec<DeadLetter>,
+    /// Which dead letters of this receiver are withdrawn, each by a record of this epoch. All must be dead.
+    pub withdrawn: Vec<(LetterId, Epoch)>,
 }
 
 /// The acknowledgements of one sink under its claim. Clones are the same.
@@ -39,8 +41,21 @@ impl Acknowledgements {
     /// Saves, durably.
     ///
     /// # Errors
-    /// `Fenced` when a newer generation has come; it changes nothing. After any other error the outcome is unknown.
+    /// `Fenced` when a newer generation has come, `Transient` when a letter to withdraw is no longer dead; both change
+    /// nothing. After any other error the outcome is unknown.
     pub async fn save(&self, acknowledgement: Acknowledgement) -> Result<()> {
         self.store.acknowledge(&self.fence, acknowledgement).await
+    }
+
+    /// Which dead letters of this receiver the records `passed` withdraw.
+    ///
+    /// # Errors
+    /// `Transient` when the store fails.
+    pub async fn withdrawable(&self, mut passed: Vec<RecordKey>) -> Result<Vec<LetterId>> {
+        passed.sort_unstable();
+        passed.dedup();
+        let keeper = LetterKeeper::Receiver(self.fence.sink.clone());
+        let letters = self.store.withdrawable(&self.fence.pipeline, passed, keeper).await?;
+        Ok(letters.into_iter().map(|(id, _)| id).collect())
     }
 }

@@ -11,7 +11,11 @@ use super::{
     Acknowledgement, Checkpoint, CheckpointStore, Epoch, Generation, KEPT_CHECKPOINTS, Loaded, Save, Saved,
     StateRows, StoreId,
 };
-use crate::{DeadLetter, Error, Fence, Name, Result, Snapshot, random::Random};
+use crate::{
+    DeadLetter, Error, Fence, LetterId, Name, RecordKey, Result, Snapshot,
+    random::Random,
+    reject::{Fate, LetterKeeper},
+};
 
 /// Keeps checkpoints for as long as it lives.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ struct Pipeline {
     states: BTreeMap<(Name, Vec<u8>), Versions>,
     /// By sink.
     acknowledged: BTreeMap<Name, Vec<u8>>,
-    dead_letters: Vec<DeadLetter>,
+    letters: BTreeMap<LetterId, DeadLetter>,
 }
 
 impl Default for MemoryStore {
@@ -79,6 +83,30 @@ impl Pipeline {
         }
     }
 
+    fn bury(&mut self, letters: Vec<DeadLetter>) {
+        for letter in letters {
+            let epoch = letter.epoch;
+            let of_epoch = LetterId { epoch, number: 0 }..=LetterId { epoch, number: u64::MAX };
+            let number = self.letters.range(of_epoch).next_back().map_or(0, |(id, _)| id.number + 1);
+            self.letters.insert(LetterId { epoch, number }, letter);
+        }
+    }
+
+    /// Refuses to settle what is not dead.
+    fn check_dead<'a>(&self, mut letters: impl Iterator<Item = &'a LetterId>) -> Result<()> {
+        let is_dead = |id: &LetterId| self.letters.get(id).is_some_and(|letter| letter.fate == Fate::Dead);
+        match letters.find(|id| !is_dead(id)) {
+            Some(id) => Err(Error::transient(format!("dead letter {id} is no longer dead"))),
+            None => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, id: LetterId, fate: Fate) {
+        if let Some(letter) = self.letters.get_mut(&id) {
+            letter.fate = fate;
+        }
+    }
+
     fn put(&mut self, stage: &Name, key: Vec<u8>, epoch: Epoch, value: Option<Vec<u8>>) {
         self.states.entry((stage.clone(), key)).or_default().insert(epoch, value);
     }
@@ -112,6 +140,7 @@ impl Pipeline {
             self.checkpoints.pop_first();
         }
         let Some(oldest) = self.checkpoints.keys().next().copied() else { return };
+        self.letters.retain(|_, letter| !matches!(letter.fate, Fate::Retried(epoch) if epoch <= oldest));
         self.states.retain(|_, versions| {
             let needed = versions.range(..=oldest).next_back().map(|(epoch, _)| *epoch);
             versions.retain(|epoch, value| *epoch > oldest || (Some(*epoch) == needed && value.is_some()));
@@ -161,7 +190,7 @@ impl CheckpointStore for MemoryStore {
     }
 
     async fn save(&self, save: Save) -> Result<Saved> {
-        let Save { generation, checkpoint, states, dead_letters } = save;
+        let Save { generation, checkpoint, states, dead_letters, withdrawn, retried } = save;
         let bytes = checkpoint.to_bytes()?;
         let mut pipelines = self.pipelines();
         let Some(entry) = pipelines.get_mut(&checkpoint.pipeline) else {
@@ -173,10 +202,13 @@ impl CheckpointStore for MemoryStore {
         {
             return Err(Error::state(format!("epoch {} does not follow epoch {last}", checkpoint.epoch)));
         }
+        entry.check_dead(withdrawn.iter().chain(&retried))?;
         for (stage, snapshot) in states {
             entry.save_state(&stage, checkpoint.epoch, snapshot);
         }
-        entry.dead_letters.extend(dead_letters);
+        entry.bury(dead_letters);
+        withdrawn.into_iter().for_each(|id| entry.settle(id, Fate::Withdrawn(checkpoint.epoch)));
+        retried.into_iter().for_each(|id| entry.settle(id, Fate::Retried(checkpoint.epoch)));
         entry.checkpoints.insert(checkpoint.epoch, bytes);
         entry.trim();
         Ok(Saved { oldest: entry.oldest()? })
@@ -188,8 +220,12 @@ impl CheckpointStore for MemoryStore {
             return Err(Error::fenced("the pipeline was never claimed"));
         };
         entry.fence(fence.generation)?;
+        entry.check_dead(acknowledgement.withdrawn.iter().map(|(id, _)| id))?;
         entry.acknowledged.insert(fence.sink.clone(), acknowledgement.state);
-        entry.dead_letters.extend(acknowledgement.dead_letters);
+        entry.bury(acknowledgement.dead_letters);
+        for (id, epoch) in acknowledgement.withdrawn {
+            entry.settle(id, Fate::Withdrawn(epoch));
+        }
         Ok(())
     }
 
@@ -205,13 +241,34 @@ impl CheckpointStore for MemoryStore {
     }
 
     async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64> {
-        Ok(self.pipelines().get(pipeline).map_or(0, |entry| entry.dead_letters.len() as u64))
+        let pipelines = self.pipelines();
+        let letters = pipelines.get(pipeline).into_iter().flat_map(|entry| entry.letters.values());
+        Ok(letters.filter(|letter| letter.fate == Fate::Dead).count() as u64)
     }
 
-    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
+    async fn letters(
+        &self,
+        pipeline: &Name,
+        after: Option<LetterId>,
+        limit: usize,
+    ) -> Result<Vec<(LetterId, DeadLetter)>> {
         let pipelines = self.pipelines();
-        let letters =
-            pipelines.get(pipeline).map(|entry| entry.dead_letters.iter().take(limit).cloned().collect());
-        Ok(letters.unwrap_or_default())
+        let letters = pipelines.get(pipeline).into_iter().flat_map(|entry| &entry.letters);
+        let shown = letters
+            .filter(|(id, letter)| Some(**id) > after && !matches!(letter.fate, Fate::Retried(_)))
+            .take(limit);
+        Ok(shown.map(|(id, letter)| (*id, letter.clone())).collect())
+    }
+
+    async fn withdrawable(
+        &self,
+        pipeline: &Name,
+        passed: Vec<RecordKey>,
+        keeper: LetterKeeper,
+    ) -> Result<Vec<(LetterId, DeadLetter)>> {
+        let pipelines = self.pipelines();
+        let letters = pipelines.get(pipeline).into_iter().flat_map(|entry| &entry.letters);
+        let found = letters.filter(|(_, letter)| letter.is_withdrawn_by(&passed, &keeper));
+        Ok(found.map(|(id, letter)| (*id, letter.clone())).collect())
     }
 }

@@ -140,7 +140,7 @@ impl Token {
 }
 
 /// Version of [`Checkpoint`]'s own form.
-pub const CHECKPOINT_VERSION: u16 = 1;
+pub const CHECKPOINT_VERSION: u16 = 2;
 
 /// What is saved at the end of an epoch, apart from the states of the transforms, which are rows of their
 /// own.
@@ -197,4 +197,41 @@ fn pack(value: &impl Serialize) -> Result<Vec<u8>> {
 fn unpack<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     rmp_serde::from_slice(bytes)
         .map_err(|error| Error::state(format!("{what} is damaged")).with_source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        DeadLetter,
+        ledger::Account,
+        reject::{Fate, Payload},
+    };
+
+    /// Scenario: a checkpoint and a dead letter as version 1 wrote them. Guarantees: G5, older state is read.
+    #[test]
+    fn older_versions_are_read() {
+        #[derive(Serialize)]
+        struct OldLedger(BTreeMap<Name, Account>, BTreeMap<Name, u64>, u64);
+        let accounts =
+            BTreeMap::from([(Name::from("sink"), Account { read: 3, delivered: 3, ..Account::default() })]);
+        let (name, incarnation, time) = (Name::from("a"), Incarnation::from_u128(1), Timestamp::default());
+        let mut bytes = vec![0, 1];
+        let ledger = OldLedger(accounts.clone(), BTreeMap::new(), 7);
+        let maps = rmp_serde::to_vec(&(&name, incarnation, Epoch(4), time)).expect("plain data");
+        // A map that is empty, twice, in place of the arrays.
+        bytes.push(0x97);
+        bytes.extend(&maps[1..]);
+        bytes.extend([0x80, 0x80]);
+        bytes.extend(rmp_serde::to_vec(&ledger).expect("plain data"));
+        let checkpoint = Checkpoint::from_bytes(&bytes).expect("it is read");
+        assert_eq!((checkpoint.epoch, checkpoint.ledger.dead_letters), (Epoch(4), 7));
+        assert_eq!((checkpoint.ledger.accounts, checkpoint.ledger.opened), (accounts, BTreeMap::new()));
+
+        let old =
+            (&name, Payload::Raw(vec![1]), None::<String>, "bad", "file:1", time, incarnation, Epoch(4));
+        let letter: DeadLetter =
+            rmp_serde::from_slice(&rmp_serde::to_vec(&old).expect("plain data")).expect("it is read");
+        assert_eq!((letter.epoch, letter.by, letter.fate), (Epoch(4), None, Fate::Dead));
+    }
 }

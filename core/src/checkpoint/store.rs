@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{Acknowledgement, Checkpoint, Epoch, Generation, Position};
-use crate::{DeadLetter, Fence, Name, Result, Snapshot};
+use crate::{DeadLetter, Fence, LetterId, Name, RecordKey, Result, Snapshot, reject::LetterKeeper};
 
 /// Identity of a checkpoint store: fences in sinks are keyed by it, because generations of two stores can't
 /// be compared.
@@ -39,6 +39,10 @@ pub struct Save {
     pub states: Vec<(Name, Snapshot)>,
     /// The dead letters of the epoch.
     pub dead_letters: Vec<DeadLetter>,
+    /// Which earlier dead letters records of the epoch withdraw. All must be dead.
+    pub withdrawn: Vec<LetterId>,
+    /// Which earlier dead letters were put in again in the epoch. All must be dead.
+    pub retried: Vec<LetterId>,
 }
 
 /// What a save gives back.
@@ -75,7 +79,9 @@ pub struct Fallback {
 ///   `forget`.
 /// - `save` is atomic and durable before it returns `Ok`: a compare-and-set on (generation, epoch − 1). A save
 ///   of an older generation fails with `Fenced` and changes nothing; one whose epoch does not follow the last
-///   saved one fails with `State` and changes nothing.
+///   saved one fails with `State` and changes nothing; one that settles a letter which is no longer dead fails with
+///   `Transient` and changes nothing.
+/// - A fallback undoes what later epochs settled.
 /// - An error of any other kind from `save` leaves the outcome unknown: the caller starts again, and `load`
 ///   decides.
 /// - Several saves may be in flight, of different pipelines; a store may put them into one transaction.
@@ -97,15 +103,15 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
     /// The state of `stage` as of `epoch`: for each key the newest row not above it.
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows>;
 
-    /// The commit point.
+    /// The commit point. Letters it withdraws are kept as that; those it retries are gone for everybody else.
     async fn save(&self, save: Save) -> Result<Saved>;
 
     /// Saves how far the receiver of the fence's sink is, with its dead letters, in one atomic step, durable before it
     /// returns.
     ///
     /// # Errors
-    /// `Fenced` when the fence's generation is not the newest; it changes nothing. After any other error the outcome
-    /// is unknown.
+    /// `Fenced` when the fence's generation is not the newest, `Transient` when a letter to withdraw is no longer dead;
+    /// both change nothing. After any other error the outcome is unknown.
     async fn acknowledge(&self, fence: &Fence, acknowledgement: Acknowledgement) -> Result<()>;
 
     /// The state that [`acknowledge`](CheckpointStore::acknowledge) saved last for `sink`.
@@ -117,9 +123,29 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
     /// Forgets the pipeline's checkpoints, states, acknowledgements and dead letters, and keeps its generation.
     async fn forget(&self, pipeline: &Name) -> Result<()>;
 
-    /// How many dead letters the pipeline has.
+    /// How many dead letters the pipeline has; withdrawn ones don't count.
     async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64>;
 
-    /// The pipeline's dead letters, oldest first, at most `limit`.
-    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>>;
+    /// The pipeline's dead letters and those that were withdrawn, oldest epoch first, from the one after `after` on, at
+    /// most `limit`.
+    async fn letters(
+        &self,
+        pipeline: &Name,
+        after: Option<LetterId>,
+        limit: usize,
+    ) -> Result<Vec<(LetterId, DeadLetter)>>;
+
+    /// Which of the dead letters that `keeper` decides on are withdrawn once the records `passed` have; these are sorted.
+    async fn withdrawable(
+        &self,
+        pipeline: &Name,
+        passed: Vec<RecordKey>,
+        keeper: LetterKeeper,
+    ) -> Result<Vec<(LetterId, DeadLetter)>>;
+
+    /// The first `limit` of [`letters`](CheckpointStore::letters), without their ids.
+    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
+        let letters = self.letters(pipeline, None, limit).await?;
+        Ok(letters.into_iter().map(|(_, letter)| letter).collect())
+    }
 }

@@ -8,17 +8,20 @@ use super::{
     control::Abort,
     crash::crash_point,
     pulls::{Completed, Pulls},
-    stages::CopyItem,
-    tally::Tally,
+    retry::BoxLetters,
+    stages::{CopyItem, Superseding},
+    tally::{SinkTally, Tally},
 };
 use crate::{
-    Batch, Checkpoint, Committed, DeadLetter, Emit, Epoch, Error, ErrorKind, Generation, Name, Pulled,
-    Reject, Result, Sink, Snapshot, Source, Token,
+    Batch, Checkpoint, Committed, DeadLetter, Emit, Epoch, Error, ErrorKind, Generation, LetterId, Name,
+    Pulled, Reject, Result, Sink, Snapshot, Source, Token,
     checkpoint::Save,
     clock::{self, Instant},
     event::EventKind,
+    ledger::Ledger,
     mailbox::Activity,
     metrics,
+    reject::{Fate, LetterKeeper, RejectedBy},
     stage::Transforms,
 };
 
@@ -28,6 +31,8 @@ const PENDING_CHECK: std::time::Duration = std::time::Duration::from_millis(250)
 /// An epoch is closed when its dead letters take this much memory: they are the only part of it that is held until
 /// the checkpoint.
 const LETTERS_BYTES: u64 = 4 << 20;
+/// An epoch is closed when so many records came out that may withdraw dead letters: 1.5 MiB of keys.
+const PASSED_KEYS: usize = 1 << 16;
 /// What a dead letter takes beside its payload: its reason, its location and itself.
 const LETTER_BYTES: usize = 512;
 
@@ -39,6 +44,11 @@ pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item 
     pub(super) transforms: X,
     pub(super) sinks: Vec<OpenSink<K>>,
     pub(super) copy: Option<CopyItem<X::Out>>,
+    pub(super) superseding: Option<Superseding<X::Out>>,
+    /// Whether this is a retry: dead letters are put in, and no source is pulled from.
+    pub(super) retrying: bool,
+    /// Those of a retry that are left.
+    pub(super) letters: Option<BoxLetters<S::Item, X::Out>>,
     /// Output of the transforms; its buffers are reused.
     pub(super) out: Emit<X::Out>,
     pub(super) tally: Tally,
@@ -75,17 +85,21 @@ where
     pub(super) async fn run(mut self) -> Result<End, Abort> {
         let mut close = false;
         loop {
-            let ended = self.pulls.all_ended();
-            if ended {
+            let retried = self.put_in_letters().await?;
+            let ended = self.pulls.all_ended() && self.letters.is_none();
+            if ended && !self.retrying {
                 self.finish().await?;
             }
-            if close || ended || self.control.wants_close() {
+            if close || retried || ended || self.control.wants_close() {
                 self.close().await?;
                 self.control.closed(Some(self.checkpoint.epoch));
                 close = false;
             }
             if let Some(end) = self.ending(ended) {
                 return Ok(end);
+            }
+            if retried {
+                continue;
             }
             let due = self.due();
             let pulling = !self.control.paused && !self.control.is_ending();
@@ -113,7 +127,7 @@ where
         if ended {
             return settled.then_some(End::Finished);
         }
-        let idle = settled && self.pulls.all_drained();
+        let idle = settled && self.pulls.all_drained() && self.letters.is_none();
         if idle && !self.idle {
             self.control.events.send(EventKind::Idle);
         }
@@ -188,7 +202,7 @@ where
         self.tally.source_dead += rejects.len() as u64;
         self.tally.bytes += batch.bytes() as u64;
         for reject in rejects {
-            self.bury(name.clone(), reject);
+            self.bury(name.clone(), RejectedBy::Source, reject);
         }
         if !batch.is_empty() {
             self.transforms.apply(&mut batch, &mut self.out)?;
@@ -197,7 +211,8 @@ where
         let settings = &self.world.settings;
         let full = self.tally.read >= settings.records
             || self.tally.bytes >= settings.bytes
-            || self.tally.letters_bytes >= LETTERS_BYTES;
+            || self.tally.letters_bytes >= LETTERS_BYTES
+            || self.tally.passed.len() >= PASSED_KEYS;
         let old = self.opened_at.is_some_and(|opened| clock::instant() >= opened + settings.every);
         Ok(seal || full || old)
     }
@@ -228,13 +243,13 @@ where
         }
     }
 
-    fn changed(&mut self) {
+    pub(super) fn changed(&mut self) {
         self.tally.changed = true;
         self.opened_at.get_or_insert_with(clock::instant);
     }
 
     /// Keeps a rejected item for the dead letters of this epoch.
-    fn bury(&mut self, stage: Name, reject: Reject) {
+    fn bury(&mut self, stage: Name, by: RejectedBy, reject: Reject) {
         self.tally.bytes += reject.bytes() as u64;
         self.tally.letters_bytes += (reject.bytes() + LETTER_BYTES) as u64;
         self.tally.dead_letters.push(DeadLetter {
@@ -246,19 +261,24 @@ where
             time: self.world.clock.now(),
             incarnation: self.checkpoint.incarnation,
             epoch: self.checkpoint.epoch.next(),
+            by: Some(by),
+            fate: Fate::Dead,
         });
     }
 
     /// Gives what lies in `out` to the sinks: clones to all but the last.
-    async fn deliver(&mut self) -> Result<(), Abort> {
+    pub(super) async fn deliver(&mut self) -> Result<(), Abort> {
         let counts = self.out.take_counts();
         self.tally.transforms.add(counts);
         for (stage, reject) in self.out.take_rejects() {
-            self.bury(stage, reject);
+            self.bury(stage, RejectedBy::Transform, reject);
         }
         let batch = &mut self.out.batch;
         if batch.is_empty() {
             return Ok(());
+        }
+        if let Some(superseding) = self.superseding {
+            superseding(batch, &mut self.tally.passed);
         }
         let last = self.sinks.len() - 1;
         for (index, slot) in self.sinks.iter_mut().enumerate() {
@@ -327,16 +347,8 @@ where
         let tokens = self.prepare_sinks(epoch).await?;
         crash_point!("close.prepared");
 
-        let mut ledger = self.checkpoint.ledger.clone();
-        let held_before = ledger.held_total();
-        ledger.held = held;
-        self.tally.add_to(&mut ledger, held_before, self.sinks.iter().map(|slot| &slot.name));
-        if !ledger.is_balanced() {
-            return Err(Error::bug(format!(
-                "the ledger does not balance at epoch {epoch}: {ledger:?}; report this"
-            ))
-            .into());
-        }
+        let withdrawn = self.withdraw(epoch).await?;
+        let ledger = self.ledger(epoch, held)?;
         let mut positions = self.checkpoint.positions.clone();
         for slot in &self.pulls.slots {
             if let Some(position) = &slot.position {
@@ -358,6 +370,8 @@ where
             checkpoint: checkpoint.clone(),
             states,
             dead_letters: std::mem::take(&mut self.tally.dead_letters),
+            withdrawn,
+            retried: std::mem::take(&mut self.tally.retried),
         };
         let saved = self.control.attend(self.world.store.save(save)).await??;
         let before = std::mem::replace(&mut self.checkpoint, checkpoint);
@@ -389,6 +403,51 @@ where
         Ok(())
     }
 
+    /// The accounts at the end of the open epoch, after which the transforms hold `held`.
+    pub(super) fn ledger(&self, epoch: Epoch, held: BTreeMap<Name, u64>) -> Result<Ledger> {
+        let mut ledger = self.checkpoint.ledger.clone();
+        let held_before = ledger.held_total();
+        ledger.held = held;
+        self.tally.add_to(&mut ledger, held_before, self.sinks.iter().map(|slot| &slot.name));
+        if !ledger.is_balanced() {
+            return Err(Error::bug(format!(
+                "the ledger does not balance at epoch {epoch}: {ledger:?}; report this"
+            )));
+        }
+        Ok(ledger)
+    }
+
+    /// Withdraws the dead letters that what passed in `epoch` supersedes: marks those of the epoch itself, and gives the
+    /// earlier ones, to be marked by its save. An epoch in which nothing passed that could, or a pipeline without
+    /// dead letters, asks the store nothing.
+    async fn withdraw(&mut self, epoch: Epoch) -> Result<Vec<LetterId>, Abort> {
+        let mut passed = std::mem::take(&mut self.tally.passed);
+        let earlier = self.checkpoint.ledger.dead_letters > 0;
+        if passed.is_empty() || (!earlier && self.tally.dead_letters.is_empty()) {
+            return Ok(Vec::new());
+        }
+        passed.sort_unstable();
+        passed.dedup();
+        let names: Vec<Name> = self.sinks.iter().map(|slot| slot.name.clone()).collect();
+        for letter in &mut self.tally.dead_letters {
+            if letter.is_withdrawn_by(&passed, &LetterKeeper::Engine) {
+                letter.fate = Fate::Withdrawn(epoch);
+                count_withdrawn(letter, &self.checkpoint.ledger, &names, &mut self.tally.sinks);
+            }
+        }
+        if !earlier {
+            return Ok(Vec::new());
+        }
+        let asked = self.world.store.withdrawable(&self.world.pipeline, passed, LetterKeeper::Engine);
+        let mut found = self.control.attend(asked).await??;
+        // What is put in again in this epoch is no longer dead.
+        found.retain(|(id, _)| !self.tally.retried.contains(id));
+        for (_, letter) in &found {
+            count_withdrawn(letter, &self.checkpoint.ledger, &names, &mut self.tally.sinks);
+        }
+        Ok(found.into_iter().map(|(id, _)| id).collect())
+    }
+
     /// Makes the sinks' writes durable or staged; the tokens by sink.
     pub(super) async fn prepare_sinks(
         &mut self,
@@ -404,9 +463,10 @@ where
             tally.superseded += prepared.superseded;
             tally.dead += prepared.rejects.len() as u64;
             tally.refused += prepared.refused;
+            tally.withdrawn += prepared.withdrawn;
             tally.pending = slot.sink.pending();
             for reject in prepared.rejects {
-                self.bury(name.clone(), reject);
+                self.bury(name.clone(), RejectedBy::Sink, reject);
             }
             tokens.insert(name, prepared.token);
             crash_point!("close.prepared_one");
@@ -435,5 +495,12 @@ where
             crash_point!("close.committed_one");
         }
         Ok(())
+    }
+}
+
+/// Counts a letter as withdrawn in the accounts that it is in; `tallies` are those of the sinks `names`.
+fn count_withdrawn(letter: &DeadLetter, ledger: &Ledger, names: &[Name], tallies: &mut [SinkTally]) {
+    for (name, tally) in names.iter().zip(tallies) {
+        tally.withdrawn += u64::from(ledger.counts(letter, name));
     }
 }

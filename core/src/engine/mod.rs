@@ -47,6 +47,7 @@ mod control;
 mod crash;
 mod life;
 mod pulls;
+mod retry;
 mod stages;
 mod start;
 mod tally;
@@ -62,7 +63,8 @@ use tracing::Instrument;
 pub use self::{
     backoff::Backoff,
     crash::{CRASH_POINTS, CRASHED},
-    stages::{BoxStages, NamedSink, Stages, When},
+    retry::{Again, BoxLetters, Entry, Letters},
+    stages::{BoxStages, NamedSink, Stages, Superseding, When},
 };
 use self::{
     control::{Abort, Control},
@@ -181,12 +183,40 @@ pub struct Outcome {
 /// # Errors
 /// What does not heal by itself: `Config`, `State`, `CantCreate`, `Fenced`, `Bug`, `Data`. `Transient` is retried
 /// with capped back-off, `Auth` pauses until `Resume`.
-pub async fn run<S, X, K, F>(cx: EngineCx, mut factory: F) -> Result<Outcome>
+pub async fn run<S, X, K, F>(cx: EngineCx, factory: F) -> Result<Outcome>
 where
     S: Source,
     X: Transforms<In = S::Item>,
     K: Sink<Item = X::Out>,
     F: FnMut() -> Result<Stages<S, X, K>> + Send,
+{
+    lives(cx, factory, || None).await
+}
+
+/// Puts dead letters into a pipeline again, without pulling from its sources, until all have become something.
+///
+/// `letters` gives those that are left, for the first start and again after each error that undoes an epoch.
+///
+/// # Errors
+/// As [`run`]; `Config` when a letter is for a stage that is not there.
+pub async fn retry<S, X, K, F, L>(cx: EngineCx, factory: F, mut letters: L) -> Result<Outcome>
+where
+    S: Source,
+    X: Transforms<In = S::Item>,
+    K: Sink<Item = X::Out>,
+    F: FnMut() -> Result<Stages<S, X, K>> + Send,
+    L: FnMut() -> BoxLetters<S::Item, X::Out> + Send,
+{
+    lives(cx, factory, || Some(letters())).await
+}
+
+async fn lives<S, X, K, F, L>(cx: EngineCx, mut factory: F, mut letters: L) -> Result<Outcome>
+where
+    S: Source,
+    X: Transforms<In = S::Item>,
+    K: Sink<Item = X::Out>,
+    F: FnMut() -> Result<Stages<S, X, K>> + Send,
+    L: FnMut() -> Option<BoxLetters<S::Item, X::Out>> + Send,
 {
     let span = tracing::info_span!("pipeline", name = %cx.pipeline);
     let EngineCx { pipeline, settings, store, clock, disk, random, directory, mailbox, events, kill } = cx;
@@ -206,7 +236,7 @@ where
     async move {
         loop {
             let committed = control.status.epoch;
-            let result = life(&mut world, &mut control, &mut factory).await;
+            let result = life(&mut world, &mut control, &mut factory, letters()).await;
             std::mem::take(&mut world.drivers).stop().await;
             world.blocking.idle().await;
             if control.status.epoch != committed {
@@ -238,7 +268,12 @@ where
 }
 
 /// From start to end or failure, with stages of its own.
-async fn life<S, X, K, F>(world: &mut World, control: &mut Control, factory: &mut F) -> Result<End, Abort>
+async fn life<S, X, K, F>(
+    world: &mut World,
+    control: &mut Control,
+    factory: &mut F,
+    letters: Option<BoxLetters<S::Item, X::Out>>,
+) -> Result<End, Abort>
 where
     S: Source,
     X: Transforms<In = S::Item>,
@@ -247,7 +282,7 @@ where
 {
     control.set(Activity::Starting, None);
     let stages = factory()?;
-    Life::start(world, control, stages).await?.run().await
+    Life::start(world, control, stages, letters).await?.run().await
 }
 
 /// What follows an error: `None` to start again, or the end if it was asked for meanwhile.

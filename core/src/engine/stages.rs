@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    BoxSink, BoxSource, Error, Name, Result, Sink, Source,
+    Batch, BoxSink, BoxSource, Error, Name, RecordKey, Result, Sink, Source,
     stage::{Line, Transforms},
 };
 
@@ -15,6 +15,7 @@ pub struct Stages<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>
     pub(crate) sinks: Vec<SinkSlot<K>>,
     /// Clones records for all sinks but the last; only there when there are several.
     pub(crate) copy: Option<CopyItem<X::Out>>,
+    pub(crate) superseding: Option<Superseding<X::Out>>,
 }
 
 /// The stages of a pipeline whose stages are boxed.
@@ -25,6 +26,9 @@ pub type When<T> = Box<dyn FnMut(&T) -> bool + Send>;
 
 /// A sink, its name, and which records it gets; all of them without a `when`.
 pub type NamedSink<K> = (Name, K, Option<When<<K as Sink>::Item>>);
+
+/// Adds the keys of those items of a batch that can withdraw dead letters; one call for each batch.
+pub type Superseding<T> = fn(&Batch<T>, &mut Vec<RecordKey>);
 
 /// Clones one item; a function, so that a pipeline with one sink needs no `Clone`.
 pub(crate) type CopyItem<T> = fn(&T) -> T;
@@ -43,7 +47,14 @@ impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X
             transforms,
             sinks: vec![SinkSlot { name: sink.0.into(), sink: sink.1, when: None }],
             copy: None,
+            superseding: None,
         }
+    }
+
+    /// Lets items that pass withdraw the dead letters of what they supersede: for records,
+    /// [`Record::superseding`](crate::Record::superseding).
+    pub fn withdrawing(self, superseding: Superseding<X::Out>) -> Self {
+        Stages { superseding: Some(superseding), ..self }
     }
 
     /// Any number of sources and sinks. All sinks but the last get clones.
@@ -57,7 +68,7 @@ impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X
         unique("source", sources.iter().map(|(name, _)| name))?;
         unique("sink", sinks.iter().map(|(name, ..)| name))?;
         let sinks = sinks.into_iter().map(|(name, sink, when)| SinkSlot { name, sink, when }).collect();
-        Ok(Stages { sources, transforms, sinks, copy: Some(|record| record.clone()) })
+        Ok(Stages { sources, transforms, sinks, copy: Some(|record| record.clone()), superseding: None })
     }
 }
 

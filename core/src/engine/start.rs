@@ -10,6 +10,7 @@ use super::{
     crash::crash_point,
     life::{Life, OpenSink},
     pulls::{Pulls, SourceSlot},
+    retry::BoxLetters,
     tally::Tally,
 };
 use crate::{
@@ -33,8 +34,10 @@ where
         world: &'a mut World,
         control: &'a mut Control,
         stages: Stages<S, X, K>,
+        letters: Option<BoxLetters<S::Item, X::Out>>,
     ) -> Result<Life<'a, S, X, K>, Abort> {
-        let Stages { sources, mut transforms, mut sinks, copy } = stages;
+        let Stages { sources, mut transforms, mut sinks, copy, superseding } = stages;
+        let retrying = letters.is_some();
 
         let generation = control.attend(world.store.claim(&world.pipeline)).await??;
         control.status.generation = Some(generation);
@@ -83,6 +86,9 @@ where
                 })
                 .collect(),
             copy,
+            superseding,
+            retrying,
+            letters,
             out: Emit::new(),
             tally: Tally::new(count),
             checkpoint,
@@ -92,13 +98,15 @@ where
             world,
             control,
         };
-        life.open_accounts();
+        life.open_accounts(first);
         if bridge {
             life.save_bridge(first).await?;
         }
         life.control.status.epoch = Some(life.checkpoint.epoch);
         life.control.status.ledger = life.checkpoint.ledger.clone();
-        life.open_sources(sources, &oldest).await?;
+        if !retrying {
+            life.open_sources(sources, &oldest).await?;
+        }
         crash_point!("start.sources_opened");
         let from = (!first).then_some(life.checkpoint.epoch);
         if !life.control.paused {
@@ -111,7 +119,7 @@ where
 
     /// Keeps the accounts of the sinks that are there, and opens those of new ones: what is held already is
     /// their opening balance.
-    fn open_accounts(&mut self) {
+    fn open_accounts(&mut self, first: bool) {
         let mut held = BTreeMap::new();
         // The visitor never fails here: it only reads.
         let _ = self.transforms.stages(&mut |stage| {
@@ -122,29 +130,39 @@ where
         ledger.held = held;
         let opening = ledger.held_total();
         let accounts = std::mem::take(&mut ledger.accounts);
+        let opened = std::mem::take(&mut ledger.opened);
+        // That of the bridging epoch which a new sink makes.
+        let now = if first { self.checkpoint.epoch } else { self.checkpoint.epoch.next() };
         for sink in &self.sinks {
             let account = accounts.get(&sink.name).copied();
+            let opened = account.map_or(now, |_| opened.get(&sink.name).copied().unwrap_or_default());
             let account =
                 account.unwrap_or(Account { read: opening, pending: opening, ..Account::default() });
             ledger.accounts.insert(sink.name.clone(), account);
+            ledger.opened.insert(sink.name.clone(), opened);
         }
     }
 
-    /// Saves epoch 0, or a bridging epoch at the same positions, with tokens of where the sinks stand now.
+    /// Saves epoch 0, or a bridging epoch at the same positions, with tokens of where the sinks stand now and what they
+    /// say of earlier epochs: the tokens count that as known.
     async fn save_bridge(&mut self, first: bool) -> Result<(), Abort> {
         let epoch = if first { self.checkpoint.epoch } else { self.checkpoint.epoch.next() };
         let tokens = self.prepare_sinks(epoch).await?;
         crash_point!("start.prepared");
+        let ledger = self.ledger(epoch, self.checkpoint.ledger.held.clone())?;
         let checkpoint =
-            Checkpoint { epoch, tokens, time: self.world.clock.now(), ..self.checkpoint.clone() };
+            Checkpoint { epoch, tokens, ledger, time: self.world.clock.now(), ..self.checkpoint.clone() };
         let save = Save {
             generation: self.generation,
             checkpoint: checkpoint.clone(),
             states: Vec::new(),
-            dead_letters: Vec::new(),
+            dead_letters: std::mem::take(&mut self.tally.dead_letters),
+            withdrawn: Vec::new(),
+            retried: Vec::new(),
         };
         self.control.attend(self.world.store.save(save)).await??;
         self.checkpoint = checkpoint;
+        self.tally = Tally::new(self.sinks.len());
         crash_point!("start.saved");
         self.commit_sinks().await
     }

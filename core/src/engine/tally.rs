@@ -1,6 +1,6 @@
 //! What an open epoch has counted so far.
 
-use crate::{DeadLetter, ledger::Ledger, stage::Counts};
+use crate::{DeadLetter, LetterId, RecordKey, ledger::Ledger, stage::Counts};
 
 /// The counts of one epoch; thrown away with it when it is undone.
 #[derive(Debug, Default)]
@@ -17,6 +17,10 @@ pub(super) struct Tally {
     pub(super) dead_letters: Vec<DeadLetter>,
     /// Memory that the dead letters take.
     pub(super) letters_bytes: u64,
+    /// Earlier dead letters that were put in again.
+    pub(super) retried: Vec<LetterId>,
+    /// What came out of the transforms that may withdraw dead letters.
+    pub(super) passed: Vec<RecordKey>,
     /// Bytes of input and of dead letters.
     pub(super) bytes: u64,
     /// Whether records came or a position moved.
@@ -36,6 +40,12 @@ pub(super) struct SinkTally {
     pub(super) dead: u64,
     /// Of earlier epochs, refused by its receiver since; their dead letters are saved already.
     pub(super) refused: u64,
+    /// Of what is dead, superseded since.
+    pub(super) withdrawn: u64,
+    /// Of what was dead, put in again.
+    pub(super) retried: u64,
+    /// Dead letters of before its account was opened, put in again.
+    pub(super) joined: u64,
     /// Not yet acknowledged by its receiver, in all.
     pub(super) pending: u64,
 }
@@ -57,11 +67,17 @@ impl Tally {
         for (name, sink) in names.zip(&self.sinks) {
             let account = ledger.accounts.entry(name.clone()).or_default();
             let pending_before = account.pending.saturating_sub(held_before);
-            account.read += self.read;
+            // A fallback may have given back an account to which some of them are not dead: to it they are new.
+            let retried = sink.retried.min(account.dead);
+            account.dead -= retried;
+            account.read += self.read + sink.joined + (sink.retried - retried);
             account.derived += self.transforms.derived;
             account.filtered += self.transforms.filtered + sink.filtered;
             account.superseded += self.transforms.superseded + sink.superseded;
             account.dead += self.source_dead + self.transforms.dead + sink.dead + sink.refused;
+            let withdrawn = sink.withdrawn.min(account.dead);
+            account.dead -= withdrawn;
+            account.superseded += withdrawn;
             // Wrapping, so that a sink that reports nonsense unbalances the account instead of panicking.
             account.delivered = account
                 .delivered

@@ -411,7 +411,7 @@ impl Sink for Uploading {
                 let dead_letters = vec![crate::testing::store_contract::dead_letter(epoch.0, "refused")];
                 let state = b"all".to_vec();
                 acknowledgements
-                    .save(crate::checkpoint::Acknowledgement { state, dead_letters })
+                    .save(crate::checkpoint::Acknowledgement { state, dead_letters, ..Default::default() })
                     .await
                     .unwrap();
                 refused.store(1, Ordering::SeqCst);
@@ -423,6 +423,22 @@ impl Sink for Uploading {
     fn pending(&self) -> u64 {
         u64::from(self.pending.load(Ordering::SeqCst))
     }
+}
+
+/// Scenario: a sink opens elsewhere and says in the bridging epoch that its receiver refused a record meanwhile; nothing
+/// else happens in that run. Guarantees: G1, the account of the bridging checkpoint says so: its token counts it as known.
+#[tokio::test(start_paused = true)]
+async fn what_a_bridging_epoch_hears_is_counted() {
+    let world = World::new();
+    let script = Script::new((0..10_u64).collect());
+    let (cx, _outside) = world.run();
+    run(cx, || stages(script.source(), Recording::default().sink())).await.unwrap();
+    let (cx, _outside) = world.run();
+    let sink = || Uploading { refused: Arc::new(AtomicU32::new(1)), ..Uploading::default() };
+    let outcome = run(cx, || stages(script.source(), sink())).await.unwrap();
+    let account = outcome.ledger.accounts["sink"];
+    assert_eq!((account.read, account.delivered, account.dead), (10, 9, 1));
+    assert_eq!(outcome.ledger.dead_letters, 1);
 }
 
 /// Scenario: a finite source into a sink whose receiver acknowledges later and refuses a record. Guarantees: G1, the run

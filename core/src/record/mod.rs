@@ -4,6 +4,7 @@
 //! shared, so a plain quantity is cloned without an allocation and two million records are not two million
 //! maps.
 
+mod key;
 mod metadata;
 mod origin;
 mod value;
@@ -11,6 +12,7 @@ mod value;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    key::RecordKey,
     metadata::{MetaValue, Metadata},
     origin::{Device, Origin},
     value::{

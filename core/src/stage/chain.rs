@@ -14,6 +14,17 @@ pub trait Transforms: Send + 'static {
 
     /// Drives a batch through the whole chain.
     fn apply(&mut self, input: &mut Batch<Self::In>, out: &mut Emit<Self::Out>) -> Result<()>;
+    /// Drives a batch through the chain from the transform `stage` on. Whether it could: a static chain takes such a batch
+    /// only at a transform whose input is its own.
+    fn apply_from(
+        &mut self,
+        stage: &Name,
+        input: &mut Batch<Self::In>,
+        out: &mut Emit<Self::Out>,
+    ) -> Result<bool> {
+        let _ = (stage, input, out);
+        Ok(false)
+    }
     /// Lets time pass in every stage, first to last; what one gives out goes through those after it.
     fn tick(&mut self, now: Timestamp, out: &mut Emit<Self::Out>) -> Result<()>;
     /// Ends every stage, first to last; what one gives out goes through those after it.
@@ -86,6 +97,14 @@ impl<X: Transform> Transforms for Named<X> {
 
     fn apply(&mut self, input: &mut Batch<X::In>, out: &mut Emit<X::Out>) -> Result<()> {
         self.audited(input.len(), out, |transform, out| transform.apply(input, out))
+    }
+
+    fn apply_from(&mut self, stage: &Name, input: &mut Batch<X::In>, out: &mut Emit<X::Out>) -> Result<bool> {
+        let is_this = *stage == self.name;
+        if is_this {
+            Transforms::apply(self, input, out)?;
+        }
+        Ok(is_this)
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Emit<X::Out>) -> Result<()> {
@@ -184,6 +203,15 @@ impl<A: Transforms, B: Transforms<In = A::Out>> Transforms for Chain<A, B> {
         self.through(out, |first, between| first.apply(input, between))
     }
 
+    fn apply_from(&mut self, stage: &Name, input: &mut Batch<A::In>, out: &mut Emit<B::Out>) -> Result<bool> {
+        let mut could = false;
+        self.through(out, |first, between| {
+            could = first.apply_from(stage, input, between)?;
+            Ok(())
+        })?;
+        Ok(could)
+    }
+
     fn tick(&mut self, now: Timestamp, out: &mut Emit<B::Out>) -> Result<()> {
         self.through(out, |first, between| first.tick(now, between))?;
         self.second.tick(now, out)
@@ -239,6 +267,18 @@ impl<T: Send + 'static> Line<T> {
         Ok(())
     }
 
+    /// Drives `input` through the stages from `from` on.
+    fn enter(&mut self, from: usize, input: &mut Batch<T>, out: &mut Emit<T>) -> Result<()> {
+        let mut earlier = std::mem::take(&mut out.batch);
+        out.batch.take_from(input);
+        self.pass(from, out)?;
+        if !earlier.is_empty() {
+            earlier.take_from(&mut out.batch);
+            out.batch = earlier;
+        }
+        Ok(())
+    }
+
     /// Lets each stage `give` by itself, and passes on what it gave.
     fn each(
         &mut self,
@@ -261,14 +301,13 @@ impl<T: Send + 'static> Transforms for Line<T> {
     type Out = T;
 
     fn apply(&mut self, input: &mut Batch<T>, out: &mut Emit<T>) -> Result<()> {
-        let mut earlier = std::mem::take(&mut out.batch);
-        out.batch.take_from(input);
-        self.pass(0, out)?;
-        if !earlier.is_empty() {
-            earlier.take_from(&mut out.batch);
-            out.batch = earlier;
-        }
-        Ok(())
+        self.enter(0, input, out)
+    }
+
+    fn apply_from(&mut self, stage: &Name, input: &mut Batch<T>, out: &mut Emit<T>) -> Result<bool> {
+        let Some(index) = self.stages.iter().position(|named| named.name == *stage) else { return Ok(false) };
+        self.enter(index, input, out)?;
+        Ok(true)
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Emit<T>) -> Result<()> {

@@ -24,6 +24,8 @@ pub struct Prepared {
     /// How many records of earlier epochs were pending at the last `prepare` and have become dead letters since, by the
     /// sink's own [acknowledgements](SinkCx::acknowledgements).
     pub refused: u64,
+    /// How many of the refused, of this epoch or earlier ones, have been withdrawn since, by the same acknowledgements.
+    pub withdrawn: u64,
 }
 
 impl From<Option<Token>> for Prepared {

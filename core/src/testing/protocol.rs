@@ -3,7 +3,8 @@
 //!
 //! A case is drawn from a seed: inputs with bad records and repeats, faults of sources, sinks and the store,
 //! and deaths. The pipeline is started again until it finishes. Then, for every sink: each record once (G1, G2)
-//! in the order of its source (G3), and a ledger that balances with the numbers of the model.
+//! in the order of its source (G3), and a ledger that balances with the numbers of the model. Some items withdraw the
+//! dead letter of an earlier one. In the end all letters are put in again, with deaths, and each becomes something once.
 
 use std::{
     collections::HashSet,
@@ -22,14 +23,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Recording, Script, TestClock};
 use crate::{
-    Batch, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation, Name, Result, Snapshot, State,
-    StateRows, StoreId, Transform,
+    Batch, Change, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation, LetterId, Name,
+    RecordId, RecordKey, Result, Snapshot, State, StateRows, StoreId, Transform,
     checkpoint::{Acknowledgement, Loaded, Save, Saved},
     disk::OsDisk,
-    engine::{self, End, EngineCx, Outcome, Settings, Stages},
+    engine::{self, Again, BoxLetters, End, EngineCx, Entry, Letters, Outcome, Settings, Stages},
     event::Events,
     mailbox::mailbox,
     random::Random,
+    reject::{Fate, LetterKeeper},
     stage::{Chain, Named, ops},
 };
 
@@ -50,6 +52,9 @@ pub struct Protocol {
 const BAD: u64 = 17;
 /// Items whose number modulo this is 1 are filtered.
 const FILTERED: u64 = 5;
+/// An item whose number modulo `BAD` is this withdraws the dead letter of the one that is so much before; not of the
+/// second source, whose repeats may come on either side of it.
+const WITHDRAWS: u64 = 3;
 /// Each item of the second source is given again after so many others: a repeat for `Once` to drop.
 const REPEAT_AFTER: usize = 7;
 
@@ -74,6 +79,7 @@ impl Protocol {
                 }
                 Script {
                     bad: |(_, number)| number % BAD == 0,
+                    id: |item| Some(id_of(*item)),
                     faults,
                     seed: Arc::new(AtomicU64::new(random.u64() / 2)),
                     ..Script::new(items)
@@ -137,7 +143,74 @@ impl Protocol {
                 (index == 1).then(|| Box::new(|item: &Item| item.0 == 0) as _);
             (Name::from(format!("sink-{index}")), sink.sink(), when)
         });
-        Stages::new(sources.collect(), transforms, sinks.collect())
+        Ok(Stages::new(sources.collect(), transforms, sinks.collect())?.withdrawing(superseding))
+    }
+
+    /// Puts the dead letters in again; `None` when it died, after `polls` polls.
+    ///
+    /// # Errors
+    /// As [`engine::retry`].
+    pub async fn retry(
+        &self,
+        store: Arc<dyn CheckpointStore>,
+        polls: Option<u64>,
+    ) -> Result<Option<Outcome>> {
+        let (mail, commands) = mailbox();
+        let (events, _listener) = Events::alone(Name::from("model"));
+        let cx = EngineCx {
+            pipeline: Name::from("model"),
+            settings: self.settings,
+            store: store.clone(),
+            clock: Arc::new(TestClock::default()),
+            disk: OsDisk::shared(),
+            random: Random::from_os(),
+            directory: self.directory.path().to_owned(),
+            mailbox: commands,
+            events,
+            kill: CancellationToken::new(),
+        };
+        let letters = || Box::new(Left { store: store.clone(), after: None }) as BoxLetters<Item, Item>;
+        let run = engine::retry(cx, || self.stages(), letters);
+        let outcome = dies_after(run, polls).await.transpose()?;
+        drop(mail);
+        Ok(outcome)
+    }
+
+    /// Puts what is left in again, and compares what is visible with the model.
+    ///
+    /// # Panics
+    /// If anything differs.
+    pub async fn verify_retry(&self, store: Arc<dyn CheckpointStore>) {
+        let seed = self.seed;
+        let outcome = match self.retry(store.clone(), None).await {
+            Ok(Some(outcome)) => outcome,
+            other => panic!("seed {seed}: the retry goes on to its end, not {other:?}"),
+        };
+        assert!(outcome.ledger.is_balanced(), "seed {seed}: {:?}", outcome.ledger);
+        assert_eq!(store.count_dead_letters(&Name::from("model")).await.expect("a count"), 0, "seed {seed}");
+        for (index, sink) in self.sinks.iter().enumerate() {
+            let mut visible = sink.visible();
+            let count = visible.len();
+            visible.sort_unstable();
+            visible.dedup();
+            assert_eq!(visible.len(), count, "seed {seed}: sink {index} shows each item once");
+            let mut expected: Vec<Item> =
+                self.scripts.iter().flat_map(|script| script.items.iter().copied()).collect();
+            expected.sort_unstable();
+            expected.dedup();
+            expected.retain(|item| {
+                item.1 % FILTERED != 1 && (index != 1 || item.0 == 0) && !is_withdrawn(*item, self)
+            });
+            // The delay holds the last item of each source back.
+            let missing: Vec<Item> =
+                expected.iter().filter(|item| visible.binary_search(item).is_err()).copied().collect();
+            let account = outcome.ledger.accounts[&Name::from(format!("sink-{index}"))];
+            assert!(missing.len() as u64 <= account.pending, "seed {seed}: sink {index} lacks {missing:?}");
+            assert!(missing.iter().all(|item| item.1 % BAD == 0), "seed {seed}: {missing:?}");
+            let extra = visible.iter().filter(|item| expected.binary_search(item).is_err());
+            assert_eq!(extra.count(), 0, "seed {seed}: sink {index} shows what was withdrawn");
+            assert_eq!((account.dead, account.delivered), (0, count as u64), "seed {seed}: {account:?}");
+        }
     }
 
     /// Runs a case to its end without further deaths, and compares what is visible with the model.
@@ -160,6 +233,10 @@ impl Protocol {
             .sum();
         let letters = store.dead_letters(&Name::from("model"), usize::MAX).await.expect("dead letters");
         assert_eq!(letters.len(), bad, "seed {seed}: every bad item is one dead letter");
+        let items = self.scripts.iter().flat_map(|script| script.items.iter());
+        let withdrawn = items.filter(|item| item.1 % BAD == 0 && is_withdrawn(**item, self)).count();
+        let kept = letters.iter().filter(|letter| letter.fate == Fate::Dead).count();
+        assert_eq!(kept, bad - withdrawn, "seed {seed}: what a later item supersedes is withdrawn");
         for (index, sink) in self.sinks.iter().enumerate() {
             let visible = sink.visible();
             let mut expected_total = 0;
@@ -180,8 +257,62 @@ impl Protocol {
             let account = outcome.ledger.accounts[&Name::from(format!("sink-{index}"))];
             assert_eq!(account.read, read as u64, "seed {seed}: {account:?}");
             assert_eq!(account.delivered, expected_total as u64, "seed {seed}: {account:?}");
-            assert_eq!(account.dead, bad as u64, "seed {seed}: {account:?}");
+            assert_eq!(account.dead, (bad - withdrawn) as u64, "seed {seed}: {account:?}");
             assert_eq!(account.pending, 0, "seed {seed}: {account:?}");
+        }
+    }
+}
+
+fn id_of((source, number): Item) -> RecordId {
+    RecordId::from_u128(u128::from(source) << 64 | u128::from(number))
+}
+
+/// The item whose dead letter `item` withdraws.
+fn superseded_by(item: Item) -> Option<Item> {
+    let (source, number) = item;
+    (source != 1 && number % BAD == WITHDRAWS).then(|| (source, number - WITHDRAWS))
+}
+
+fn superseding(batch: &Batch<Item>, keys: &mut Vec<RecordKey>) {
+    let deletion = |item: &Item| {
+        let id = id_of(superseded_by(*item)?);
+        Some(RecordKey { id, change: Change::Deleted, revision: 0 })
+    };
+    keys.extend(batch.iter().filter_map(deletion));
+}
+
+/// Whether the item that withdraws this one passes.
+fn is_withdrawn((source, number): Item, case: &Protocol) -> bool {
+    let by = (source, number + WITHDRAWS);
+    let given = case.scripts.get(usize::from(source)).is_some_and(|script| by.1 < script.items.len() as u64);
+    number % BAD == 0 && superseded_by(by).is_some() && by.1 % FILTERED != 1 && given
+}
+
+/// The letters that are left, a few at a time.
+struct Left {
+    store: Arc<dyn CheckpointStore>,
+    after: Option<LetterId>,
+}
+
+#[async_trait]
+impl Letters<Item, Item> for Left {
+    async fn next(&mut self) -> Result<Vec<Again<Item, Item>>> {
+        loop {
+            let letters = self.store.letters(&Name::from("model"), self.after, 3).await?;
+            let Some((last, _)) = letters.last() else { return Ok(Vec::new()) };
+            self.after = Some(*last);
+            let again: Vec<_> = letters
+                .into_iter()
+                .filter(|(_, letter)| letter.fate == Fate::Dead)
+                .map(|(id, letter)| {
+                    let record = letter.record_key().expect("scripted letters have keys").id.as_u128();
+                    let entry = Entry::Front(((record >> 64) as u8, record as u64));
+                    Again { id, letter, entry }
+                })
+                .collect();
+            if !again.is_empty() {
+                return Ok(again);
+            }
         }
     }
 }
@@ -387,7 +518,21 @@ impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
     async fn count_dead_letters(&self, pipeline: &Name) -> Result<u64> {
         self.store.count_dead_letters(pipeline).await
     }
-    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
-        self.store.dead_letters(pipeline, limit).await
+    async fn letters(
+        &self,
+        pipeline: &Name,
+        after: Option<LetterId>,
+        limit: usize,
+    ) -> Result<Vec<(LetterId, DeadLetter)>> {
+        self.store.letters(pipeline, after, limit).await
+    }
+    async fn withdrawable(
+        &self,
+        pipeline: &Name,
+        passed: Vec<RecordKey>,
+        keeper: LetterKeeper,
+    ) -> Result<Vec<(LetterId, DeadLetter)>> {
+        self.fault()?;
+        self.store.withdrawable(pipeline, passed, keeper).await
     }
 }

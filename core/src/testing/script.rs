@@ -8,7 +8,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-use crate::{Batch, Error, Position, Pulled, Reject, Result, Source, SourceCx, random::Random};
+use crate::{Batch, Error, Position, Pulled, RecordId, Reject, Result, Source, SourceCx, random::Random};
 
 /// How a scripted source behaves.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Script<T> {
     pub items: Arc<Vec<T>>,
     /// Which items it rejects instead.
     pub bad: fn(&T) -> bool,
+    /// The id of a record that such an item holds, where one is known.
+    pub id: fn(&T) -> Option<RecordId>,
     /// Whether it ends after the last item; otherwise it is drained then.
     pub finite: bool,
     /// How likely a pull is an error that heals, a wait, an empty sealed pull, a sealed batch; each in `[0, 1)`.
@@ -35,6 +37,7 @@ impl<T: Clone> Script<T> {
         Script {
             items: Arc::new(items),
             bad: |_| false,
+            id: |_| None,
             finite: true,
             faults: 0.0,
             given: Arc::default(),
@@ -111,7 +114,9 @@ impl<T: Clone + Send + Sync + 'static> Source for ScriptSource<T> {
         let mut rejects = Vec::new();
         for item in &self.script.items[self.at as usize..(self.at + count) as usize] {
             if (self.script.bad)(item) {
-                rejects.push(Reject::raw(b"bad", "scripted to be bad", format!("script:{}", self.at)));
+                let reject = Reject::raw(b"bad", "scripted to be bad", format!("script:{}", self.at));
+                let key = (self.script.id)(item).map(|id| id.to_string());
+                rejects.push(Reject { key, ..reject });
             } else {
                 batch.push(item.clone());
             }

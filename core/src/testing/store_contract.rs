@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Checkpoint, CheckpointStore, DeadLetter, Epoch, ErrorKind, Fence, Generation, Incarnation, MemoryStore,
-    Name, Position, Result, Snapshot, Timestamp,
+    Change, Checkpoint, CheckpointStore, DeadLetter, Epoch, ErrorKind, Fence, Generation, Incarnation, Kind,
+    LetterId, MemoryStore, Name, Position, Record, RecordId, RecordKey, Result, Snapshot, Timestamp, Value,
     checkpoint::{Acknowledgement, KEPT_CHECKPOINTS, Save},
     random::Random,
-    reject::Payload,
+    reject::{Fate, LetterKeeper, Payload, RejectedBy},
 };
 
 /// Random histories that [`store_contract`] compares with [`MemoryStore`].
@@ -32,7 +32,14 @@ pub fn checkpoint(pipeline: &str, epoch: u64) -> Checkpoint {
 /// A save of [`checkpoint`] under `generation`, with the state of one stage, `stage`.
 pub fn save(pipeline: &str, generation: Generation, epoch: u64, state: Snapshot) -> Save {
     let states = vec![(Name::from("stage"), state)];
-    Save { generation, checkpoint: checkpoint(pipeline, epoch), states, dead_letters: Vec::new() }
+    Save {
+        generation,
+        checkpoint: checkpoint(pipeline, epoch),
+        states,
+        dead_letters: Vec::new(),
+        withdrawn: Vec::new(),
+        retried: Vec::new(),
+    }
 }
 
 /// A dead letter of `epoch`.
@@ -46,7 +53,21 @@ pub fn dead_letter(epoch: u64, reason: &str) -> DeadLetter {
         time: Timestamp::from_micros_clamped(0),
         incarnation: Incarnation::from_u128(7),
         epoch: Epoch(epoch),
+        by: Some(RejectedBy::Source),
+        fate: Fate::Dead,
     }
+}
+
+/// A dead letter of `epoch` that holds the addition of record `id` in `revision`, kept by the engine or by the receiver of
+/// the sink `http`.
+pub fn record_letter(epoch: u64, id: u128, revision: u32, by: RejectedBy) -> DeadLetter {
+    let time = Timestamp::from_micros_clamped(0);
+    let kind = Kind::parse("HeartRate").expect("a kind");
+    let mut record = Record::added(RecordId::from_u128(id), kind, time, time, Value::None);
+    record.revision = revision;
+    let payload = Payload::Record(rmp_serde::to_vec(&record).expect("a record is MessagePack"));
+    let stage = Name::from(if by == RejectedBy::Receiver { "http" } else { "stage" });
+    DeadLetter { stage, payload, by: Some(by), ..dead_letter(epoch, "refused") }
 }
 
 /// The rows of the stage `stage` as of `epoch`.
@@ -69,6 +90,7 @@ pub async fn store_contract<S: CheckpointStore>(mut open: impl AsyncFnMut(Option
     states(&mut open).await;
     dead_letters(&mut open).await;
     acknowledgements(&mut open).await;
+    settling(&mut open).await;
     forgetting(&mut open).await;
     for seed in 0..HISTORIES {
         history(&mut open, seed).await;
@@ -107,6 +129,7 @@ async fn acknowledgements<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<
     let acknowledgement = |state: u8, epochs: &[u64]| Acknowledgement {
         state: vec![state],
         dead_letters: epochs.iter().map(|epoch| dead_letter(*epoch, &format!("{state}"))).collect(),
+        withdrawn: Vec::new(),
     };
     let error = store.acknowledge(&fence(&store, Generation(1)), acknowledgement(0, &[0])).await;
     assert_eq!(error.expect_err("never claimed").kind(), ErrorKind::Fenced);
@@ -134,6 +157,108 @@ async fn acknowledgements<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<
     assert_eq!(store.count_dead_letters(&name).await.expect("a count"), 4);
     store.forget(&name).await.expect("forgetting");
     assert_eq!(store.acknowledged(&name, &sink).await.expect("forgotten"), None);
+}
+
+/// Letters are withdrawn, put in again, and never twice.
+async fn settling<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let (name, http) = (Name::from("a"), Name::from("http"));
+    let generation = store.claim(&name).await.expect("a claim");
+    let fence =
+        |store: &S| Fence { store: store.id(), pipeline: name.clone(), sink: http.clone(), generation };
+    let key = |id, change, revision| RecordKey { id: RecordId::from_u128(id), change, revision };
+    let id = |epoch, number| LetterId { epoch: Epoch(epoch), number };
+    let (engine, receiver) = (LetterKeeper::Engine, LetterKeeper::Receiver(http.clone()));
+
+    let mut first = save("a", generation, 0, Snapshot::Unchanged);
+    let by_key = DeadLetter { key: Some(RecordId::from_u128(3).to_string()), ..dead_letter(0, "unreadable") };
+    first.dead_letters = vec![
+        record_letter(0, 1, 0, RejectedBy::Transform),
+        record_letter(0, 1, 2, RejectedBy::Sink),
+        record_letter(0, 2, 0, RejectedBy::Sink),
+        by_key,
+        dead_letter(0, "nobody's"),
+    ];
+    store.save(first).await.expect("a save");
+    let dead_letters =
+        vec![record_letter(0, 1, 0, RejectedBy::Receiver), record_letter(0, 2, 5, RejectedBy::Receiver)];
+    let acknowledgement = Acknowledgement { state: vec![1], dead_letters, withdrawn: Vec::new() };
+    store.acknowledge(&fence(&store), acknowledgement).await.expect("an acknowledgement");
+
+    let withdrawable = async |store: &S, passed: &[RecordKey], keeper: &LetterKeeper| {
+        let found = store.withdrawable(&name, passed.to_vec(), keeper.clone()).await.expect("a look");
+        found.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    for (passed, keeper, expected) in [
+        (vec![key(1, Change::Added, 1)], &engine, vec![id(0, 0)]),
+        (vec![key(1, Change::Deleted, 0)], &engine, vec![id(0, 0), id(0, 1)]),
+        (vec![key(1, Change::Added, 9), key(3, Change::Added, 9)], &engine, vec![id(0, 0), id(0, 1)]),
+        (vec![key(3, Change::Deleted, 0), key(4, Change::Deleted, 0)], &engine, vec![id(0, 3)]),
+        (vec![key(1, Change::Deleted, 0), key(2, Change::Added, 1)], &receiver, vec![id(0, 5)]),
+        (vec![key(1, Change::Deleted, 0)], &LetterKeeper::Receiver(Name::from("http-2")), vec![]),
+        (vec![], &engine, vec![]),
+    ] {
+        assert_eq!(withdrawable(&store, &passed, keeper).await, expected, "{passed:?} {keeper:?}");
+    }
+
+    let mut second = save("a", generation, 1, Snapshot::Unchanged);
+    (second.withdrawn, second.retried) = (vec![id(0, 0), id(0, 1)], vec![id(0, 2)]);
+    second.dead_letters = vec![record_letter(1, 2, 0, RejectedBy::Sink)];
+    store.save(second).await.expect("a save");
+    let store = open(Some(store)).await;
+    assert_eq!(
+        store.count_dead_letters(&name).await.expect("a count"),
+        5,
+        "2 unreadable, 2 refused, 1 again"
+    );
+    let fates = async |store: &S| {
+        let letters = store.letters(&name, None, 99).await.expect("letters");
+        letters.into_iter().map(|(id, letter)| (id.epoch.0, id.number, letter.fate)).collect::<Vec<_>>()
+    };
+    let withdrawn = Fate::Withdrawn(Epoch(1));
+    let expected = [
+        (0, 0, withdrawn),
+        (0, 1, withdrawn),
+        (0, 3, Fate::Dead),
+        (0, 4, Fate::Dead),
+        (0, 5, Fate::Dead),
+        (0, 6, Fate::Dead),
+        (1, 0, Fate::Dead),
+    ];
+    assert_eq!(fates(&store).await, expected, "withdrawn ones are kept, the others are gone");
+    let later = store.letters(&name, Some(id(0, 4)), 2).await.expect("letters");
+    assert_eq!(later.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [id(0, 5), id(0, 6)]);
+    assert_eq!(withdrawable(&store, &[key(1, Change::Deleted, 0)], &engine).await, [], "only once");
+
+    for settled in [id(0, 0), id(0, 2), id(9, 9)] {
+        let mut again = save("a", generation, 2, Snapshot::Full(vec![0]));
+        again.retried = vec![id(0, 3), settled];
+        let error = store.save(again.clone()).await.expect_err("it is not dead");
+        assert!(error.kind().is_retryable(), "{error}");
+        (again.withdrawn, again.retried) = (again.retried, Vec::new());
+        assert!(store.save(again).await.expect_err("it is not dead").kind().is_retryable());
+        let withdrawn = vec![(id(0, 5), Epoch(1)), (settled, Epoch(1))];
+        let acknowledgement = Acknowledgement { state: vec![2], dead_letters: Vec::new(), withdrawn };
+        let error = store.acknowledge(&fence(&store), acknowledgement).await.expect_err("it is not dead");
+        assert!(error.kind().is_retryable(), "{error}");
+    }
+    assert_eq!(fates(&store).await, expected, "what is refused changes nothing");
+    assert_eq!(store.acknowledged(&name, &http).await.expect("a state"), Some(vec![1]));
+
+    let dead_letters =
+        vec![DeadLetter { fate: Fate::Withdrawn(Epoch(0)), ..record_letter(0, 7, 0, RejectedBy::Receiver) }];
+    let withdrawn = vec![(id(0, 5), Epoch(1))];
+    let acknowledgement = Acknowledgement { state: vec![3], dead_letters, withdrawn };
+    store.acknowledge(&fence(&store), acknowledgement).await.expect("an acknowledgement");
+    for epoch in 2..8 {
+        store.save(save("a", generation, epoch, Snapshot::Unchanged)).await.expect("a save");
+    }
+    assert_eq!(store.count_dead_letters(&name).await.expect("a count"), 4);
+    let store = open(Some(store)).await;
+    let found = fates(&store).await;
+    assert_eq!(found.len(), 8, "{found:?}");
+    assert_eq!(found[4], (0, 5, Fate::Withdrawn(Epoch(1))));
+    assert_eq!(found[6], (0, 7, Fate::Withdrawn(Epoch(0))), "a number is not given to two letters");
 }
 
 async fn compare_and_set<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
@@ -289,7 +414,17 @@ async fn history<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S,
                 let epoch = epochs[name] + random.below(20) / 19;
                 let mut save = save(name, generation, epoch, random_snapshot(&mut random));
                 save.states.push((Name::from("other"), random_snapshot(&mut random)));
-                save.dead_letters = (0..random.below(8) / 6).map(|_| dead_letter(epoch, &context)).collect();
+                save.dead_letters = (0..random.below(8) / 6)
+                    .map(|_| record_letter(epoch, random.below(3).into(), 0, RejectedBy::Sink))
+                    .collect();
+                let letters = model.letters(&pipeline, None, 1000).await.expect("letters");
+                for (id, _) in letters {
+                    match random.below(8) {
+                        0 => save.withdrawn.push(id),
+                        1 => save.retried.push(id),
+                        _ => {}
+                    }
+                }
                 let (saved, expected) = (store.save(save.clone()).await, model.save(save).await);
                 let saved = saved.map(|saved| saved.oldest).map_err(|error| error.kind());
                 assert_eq!(
@@ -350,8 +485,14 @@ async fn compare(
         }
     }
     assert_eq!(
-        store.dead_letters(pipeline, 1000).await.expect("letters"),
-        model.dead_letters(pipeline, 1000).await.expect("letters"),
+        store.letters(pipeline, None, 1000).await.expect("letters"),
+        model.letters(pipeline, None, 1000).await.expect("letters"),
+        "{context}"
+    );
+    let passed = vec![RecordKey { id: RecordId::from_u128(1), change: Change::Deleted, revision: 0 }];
+    assert_eq!(
+        store.withdrawable(pipeline, passed.clone(), LetterKeeper::Engine).await.expect("letters"),
+        model.withdrawable(pipeline, passed, LetterKeeper::Engine).await.expect("letters"),
         "{context}"
     );
     assert_eq!(

@@ -154,10 +154,25 @@ impl DatabaseFile {
             in_doubt: Arc::default(),
         };
         match file.try_read(rows::identity) {
-            Ok(id) => Ok((file, id?)),
+            Ok(identity) => {
+                let (id, older) = identity?;
+                if older {
+                    file.upgrade().map_err(|broken| OpenError::Failed(broken.error()))?;
+                }
+                Ok((file, id))
+            }
             Err(broken) if broken.is_damage() => Err(OpenError::Damaged(broken.error())),
             Err(broken) => Err(OpenError::Failed(broken.error())),
         }
+    }
+
+    /// Marks the layout as this program's, so that an older one refuses it.
+    fn upgrade(&self) -> Result<(), Broken> {
+        self.with(|database| {
+            let transaction = database.begin_write().map_err(redb::Error::from)?;
+            rows::put_schema(&transaction)?;
+            Ok(transaction.commit().map_err(redb::Error::from)?)
+        })
     }
 
     /// Transactions committed so far.

@@ -1,40 +1,12 @@
 //! Looking into the state, and removing dead letters on purpose.
 
-use std::{fmt, str::FromStr};
-
-use afferent_core::{Checkpoint, DeadLetter, Error, Name, Result};
+use afferent_core::{Checkpoint, DeadLetter, Error, LetterId, Name, Result, reject::Fate};
 use redb::{ReadableTable, StorageError};
 
 use super::{
     RedbStore,
     rows::{self, CHECKPOINTS, DEAD_LETTERS, PIPELINES},
 };
-
-/// Which dead letter of a pipeline: the epoch it belongs to and its number in that. Written `12.3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LetterId {
-    /// The epoch.
-    pub epoch: u64,
-    /// Its number among those of the epoch.
-    pub number: u64,
-}
-
-impl fmt::Display for LetterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.epoch, self.number)
-    }
-}
-
-impl FromStr for LetterId {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<LetterId, String> {
-        let parts = text.split_once('.').and_then(|(epoch, number)| {
-            Some(LetterId { epoch: epoch.parse().ok()?, number: number.parse().ok()? })
-        });
-        parts.ok_or_else(|| "expected an id as `dlq ls` shows it, such as 12.3".to_owned())
-    }
-}
 
 impl RedbStore {
     /// The pipelines that were ever claimed, by name.
@@ -68,14 +40,14 @@ impl RedbStore {
         .await
     }
 
-    /// The first `limit` dead letters of a pipeline, oldest epoch first. A damaged one is told in the log.
+    /// How many letters a pipeline has, withdrawn ones included.
     ///
     /// # Errors
     /// `Transient` when the disk fails.
-    pub async fn letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<(LetterId, DeadLetter)>> {
+    pub async fn count_letters(&self, pipeline: &Name) -> Result<u64> {
         let pipeline = pipeline.clone();
         self.read(move |transaction| {
-            Ok(rows::letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline, limit)?)
+            Ok(rows::count_letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline)?)
         })
         .await
     }
@@ -88,10 +60,9 @@ impl RedbStore {
         let pipeline = pipeline.clone();
         self.read(move |transaction| {
             let table = transaction.open_table(DEAD_LETTERS)?;
-            let Some(row) = table.get((pipeline.as_str(), id.epoch, id.number))? else { return Ok(None) };
-            let key = (id.epoch.to_be_bytes(), id.number.to_be_bytes());
-            match rows::unpack(&rows::letter_key(&pipeline, &key.0, &key.1), row.value()) {
-                Some(letter) => Ok(Some(letter)),
+            let Some(row) = table.get((pipeline.as_str(), id.epoch.0, id.number))? else { return Ok(None) };
+            match rows::letter(&pipeline, id, row.value()) {
+                Some(letter) => Ok(Some(letter).filter(|letter| !matches!(letter.fate, Fate::Retried(_)))),
                 None => Err(Error::state(rows::damaged(&format!("dead letter {id}"))).into()),
             }
         })

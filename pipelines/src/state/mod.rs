@@ -43,6 +43,5 @@ mod tests;
 pub use self::{
     caught::catches_panics,
     definition::{Desired, StoredDefinition},
-    inspect::LetterId,
     store::{DATABASE, RedbStore},
 };

@@ -10,25 +10,29 @@
 //! | `states` | pipeline, stage, key, epoch | one byte that says whether the key is there, and its bytes |
 //! | `superseded` | pipeline, epoch | redb's form of a list of (stage, key, epoch): versions that this epoch made superfluous |
 //! | `dead_letters` | pipeline, epoch, number in it | [`DeadLetter`] |
+//! | `letters_by_record` | pipeline, record id, epoch, number in it | nothing: where the dead letters of a record are |
+//! | `retried` | pipeline, epoch that took it, epoch, number in it | nothing: letters to be removed when that epoch is the oldest kept |
 //! | `acknowledged` | pipeline, sink | the sink's own bytes |
 //! | `definitions` | pipeline | [`DefinitionRow`](super::definition::DefinitionRow) |
 
 use std::collections::BTreeMap;
 
-use afferent_core::{Checkpoint, DeadLetter, Epoch, Error, Generation, Name, Position, Result, StoreId};
+use afferent_core::{
+    Checkpoint, DeadLetter, Epoch, Error, Generation, LetterId, Name, Position, RecordKey, Result, StoreId,
+    reject::{Fate, LetterKeeper},
+};
 use redb::{
     ReadTransaction, ReadableTable, StorageError, TableDefinition, TableError, Value, WriteTransaction,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    LetterId,
     digest::{Digest, Digests},
     seal::{seal, unseal},
 };
 
 /// Version of the layout. A database of a newer one is refused.
-pub(super) const SCHEMA: u16 = 1;
+pub(super) const SCHEMA: u16 = 2;
 
 pub(super) type ByName = TableDefinition<'static, &'static str, &'static [u8]>;
 pub(super) type ByEpoch = TableDefinition<'static, (&'static str, u64), &'static [u8]>;
@@ -44,6 +48,13 @@ pub(super) const STATES: TableDefinition<'static, StateKey, &'static [u8]> = Tab
 pub(super) const SUPERSEDED: ByEpoch = TableDefinition::new("superseded");
 pub(super) const DEAD_LETTERS: TableDefinition<'static, LetterKey, &'static [u8]> =
     TableDefinition::new("dead_letters");
+/// Where the dead letters of a record are.
+pub(super) type RecordLetterKey = (&'static str, u128, u64, u64);
+pub(super) const LETTERS_BY_RECORD: TableDefinition<'static, RecordLetterKey, ()> =
+    TableDefinition::new("letters_by_record");
+/// Letters that were put in again, by the epoch that took them.
+pub(super) type RetriedKey = (&'static str, u64, u64, u64);
+pub(super) const RETRIED: TableDefinition<'static, RetriedKey, ()> = TableDefinition::new("retried");
 pub(super) const ACKNOWLEDGED: TableDefinition<'static, (&'static str, &'static str), &'static [u8]> =
     TableDefinition::new("acknowledged");
 pub(super) const DEFINITIONS: ByName = TableDefinition::new("definitions");
@@ -86,30 +97,43 @@ pub(super) struct Head {
     pub(super) generation: Generation,
     /// The newest checkpoint, so that a lost row is noticed like a damaged one.
     pub(super) epoch: Option<Epoch>,
-    /// Dead letters in the table.
+    /// Letters in the table that are dead.
     pub(super) dead_letters: u64,
     /// Newest lost epoch and reason of a fallback after which nothing was saved yet. It is kept so that a crash
     /// right after the fallback does not make it go unnoticed.
     pub(super) fallback: Option<(Epoch, String)>,
+    /// Whether `letters_by_record` has all of them: not so in a database of before it was there.
+    #[serde(default)]
+    pub(super) indexed: bool,
 }
 
 /// Makes the tables of a new database.
 pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<(), redb::Error> {
+    put_schema(transaction)?;
     let mut meta = transaction.open_table(META)?;
-    meta.insert("schema", seal(&[b"schema"], &SCHEMA.to_be_bytes()).as_slice())?;
     meta.insert("store", seal(&[b"store"], &id.0).as_slice())?;
     transaction.open_table(PIPELINES)?;
     transaction.open_table(CHECKPOINTS)?;
     transaction.open_table(STATES)?;
     transaction.open_table(SUPERSEDED)?;
     transaction.open_table(DEAD_LETTERS)?;
+    transaction.open_table(LETTERS_BY_RECORD)?;
+    transaction.open_table(RETRIED)?;
     transaction.open_table(ACKNOWLEDGED)?;
     transaction.open_table(DEFINITIONS)?;
     Ok(())
 }
 
-/// Checks the layout's version and gives the store's id. Damage to either is damage to the whole.
-pub(super) fn identity(transaction: &ReadTransaction) -> Result<StoreId, Failure> {
+/// Says that the layout is this program's: what an older one left is read as it is.
+pub(super) fn put_schema(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert("schema", seal(&[b"schema"], &SCHEMA.to_be_bytes()).as_slice())?;
+    Ok(())
+}
+
+/// Checks the layout's version and gives the store's id, and whether the layout is older. Damage to either is damage
+/// to the whole.
+pub(super) fn identity(transaction: &ReadTransaction) -> Result<(StoreId, bool), Failure> {
     let meta = transaction.open_table(META)?;
     let schema = u16::from_be_bytes(meta_value(&meta, "schema")?);
     if schema > SCHEMA {
@@ -118,7 +142,7 @@ pub(super) fn identity(transaction: &ReadTransaction) -> Result<StoreId, Failure
         ))
         .into());
     }
-    Ok(StoreId(meta_value(&meta, "store")?))
+    Ok((StoreId(meta_value(&meta, "store")?), schema < SCHEMA))
 }
 
 fn meta_value<const N: usize>(
@@ -305,36 +329,86 @@ pub(super) fn damaged_state(stage: &str) -> Error {
     Error::state(damaged("its state")).at(stage)
 }
 
-/// The first `limit` dead letters of the pipeline. A damaged one is reported in the log and passed over: it must
-/// not hide the others.
-pub(super) fn dead_letters(
-    table: &impl ReadableTable<LetterKey, &'static [u8]>,
-    pipeline: &str,
-    limit: usize,
-) -> Result<Vec<DeadLetter>, StorageError> {
-    Ok(letters(table, pipeline, limit)?.into_iter().map(|(_, letter)| letter).collect())
-}
-
-/// The same, with their ids.
+/// The first `limit` letters of the pipeline after `after`, without those that were put in again. A damaged one is reported
+/// in the log and passed over: it must not hide the others.
 pub(super) fn letters(
     table: &impl ReadableTable<LetterKey, &'static [u8]>,
     pipeline: &str,
+    after: Option<LetterId>,
     limit: usize,
 ) -> Result<Vec<(LetterId, DeadLetter)>, StorageError> {
     let mut letters = Vec::new();
-    for row in table.range((pipeline, 0, 0)..=(pipeline, u64::MAX, u64::MAX))?.take(limit) {
+    let (epoch, number) = after.map_or((0, 0), |after| (after.epoch.0, after.number));
+    for row in table.range((pipeline, epoch, number)..=(pipeline, u64::MAX, u64::MAX))? {
         let (key, value) = row?;
         let (_, epoch, number) = key.value();
-        match unpack(&letter_key(pipeline, &epoch.to_be_bytes(), &number.to_be_bytes()), value.value()) {
-            Some(letter) => letters.push((LetterId { epoch, number }, letter)),
+        let id = LetterId { epoch: Epoch(epoch), number };
+        if Some(id) == after {
+            continue;
+        }
+        if letters.len() == limit {
+            break;
+        }
+        match letter(pipeline, id, value.value()) {
+            Some(DeadLetter { fate: Fate::Retried(_), .. }) => {}
+            Some(letter) => letters.push((id, letter)),
             None => tracing::error!(pipeline, epoch, number, "a dead letter is damaged and can't be shown"),
         }
     }
     Ok(letters)
 }
 
+/// How many letters of the pipeline there are, without those that were put in again.
+pub(super) fn count_letters(
+    table: &impl ReadableTable<LetterKey, &'static [u8]>,
+    pipeline: &str,
+) -> Result<u64, StorageError> {
+    let mut count = 0;
+    for row in table.range((pipeline, 0, 0)..=(pipeline, u64::MAX, u64::MAX))? {
+        let (key, value) = row?;
+        let (_, epoch, number) = key.value();
+        let letter = letter(pipeline, LetterId { epoch: Epoch(epoch), number }, value.value());
+        count += u64::from(!letter.is_some_and(|letter| matches!(letter.fate, Fate::Retried(_))));
+    }
+    Ok(count)
+}
+
+/// The letters that `keeper` decides on and one of `passed`, which are sorted, withdraws.
+pub(super) fn withdrawable(
+    letters: &impl ReadableTable<LetterKey, &'static [u8]>,
+    by_record: &impl ReadableTable<RecordLetterKey, ()>,
+    pipeline: &str,
+    passed: &[RecordKey],
+    keeper: &LetterKeeper,
+) -> Result<Vec<(LetterId, DeadLetter)>, StorageError> {
+    let mut found = Vec::new();
+    for same in passed.chunk_by(|one, other| one.id == other.id) {
+        let id = same.first().map_or(0, |key| key.id.as_u128());
+        for row in by_record.range((pipeline, id, 0, 0)..=(pipeline, id, u64::MAX, u64::MAX))? {
+            let (_, _, epoch, number) = row?.0.value();
+            let Some(row) = letters.get((pipeline, epoch, number))? else { continue };
+            let id = LetterId { epoch: Epoch(epoch), number };
+            let letter = letter(pipeline, id, row.value());
+            found.extend(
+                letter.filter(|letter| letter.is_withdrawn_by(same, keeper)).map(|letter| (id, letter)),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// Reads a dead letter; `None` when it is damaged.
+pub(super) fn letter(pipeline: &str, id: LetterId, sealed: &[u8]) -> Option<DeadLetter> {
+    unpack(&letter_key(pipeline, &id.epoch.0.to_be_bytes(), &id.number.to_be_bytes()), sealed)
+}
+
+/// The row of a dead letter whose own bytes are `packed`.
+pub(super) fn seal_letter(pipeline: &str, id: LetterId, packed: &[u8]) -> Vec<u8> {
+    seal(&letter_key(pipeline, &id.epoch.0.to_be_bytes(), &id.number.to_be_bytes()), packed)
+}
+
 /// The key of a dead letter, for its seal.
-pub(super) fn letter_key<'a>(pipeline: &'a str, epoch: &'a [u8; 8], number: &'a [u8; 8]) -> [&'a [u8]; 3] {
+fn letter_key<'a>(pipeline: &'a str, epoch: &'a [u8; 8], number: &'a [u8; 8]) -> [&'a [u8]; 3] {
     [pipeline.as_bytes(), epoch, number]
 }
 

@@ -6,13 +6,15 @@ use std::{
 };
 
 use afferent_core::{
-    CheckpointStore, DeadLetter, Epoch, Error, Fence, Generation, Name, Result, StateRows, StoreId,
+    CheckpointStore, DeadLetter, Epoch, Error, Fence, Generation, LetterId, Name, RecordKey, Result,
+    StateRows, StoreId,
     blocking::Blocking,
     checkpoint::{Acknowledgement, Fallback, Loaded, Save, Saved},
     clock::Clock,
     disk::Disk,
     io_error,
     random::Random,
+    reject::LetterKeeper,
 };
 use async_trait::async_trait;
 use redb::ReadTransaction;
@@ -23,7 +25,10 @@ use super::{
     file::{DatabaseFile, OpenError},
     group::Writer,
     reserve::Reserve,
-    rows::{self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, PIPELINES, STATES},
+    rows::{
+        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, LETTERS_BY_RECORD, PIPELINES,
+        STATES,
+    },
     seal::unseal,
     tables::Tables,
 };
@@ -267,10 +272,30 @@ impl CheckpointStore for RedbStore {
         .await
     }
 
-    async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {
+    async fn letters(
+        &self,
+        pipeline: &Name,
+        after: Option<LetterId>,
+        limit: usize,
+    ) -> Result<Vec<(LetterId, DeadLetter)>> {
         let pipeline = pipeline.clone();
         self.read(move |transaction| {
-            Ok(rows::dead_letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline, limit)?)
+            Ok(rows::letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline, after, limit)?)
+        })
+        .await
+    }
+
+    async fn withdrawable(
+        &self,
+        pipeline: &Name,
+        passed: Vec<RecordKey>,
+        keeper: LetterKeeper,
+    ) -> Result<Vec<(LetterId, DeadLetter)>> {
+        let pipeline = pipeline.clone();
+        self.read(move |transaction| {
+            let letters = transaction.open_table(DEAD_LETTERS)?;
+            let by_record = transaction.open_table(LETTERS_BY_RECORD)?;
+            Ok(rows::withdrawable(&letters, &by_record, &pipeline, &passed, &keeper)?)
         })
         .await
     }

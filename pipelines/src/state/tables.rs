@@ -4,18 +4,20 @@
 //! others share.
 
 use afferent_core::{
-    DeadLetter, Epoch, Error, Fence, Generation, Name, Result, Snapshot, Timestamp,
+    DeadLetter, Epoch, Error, Fence, Generation, LetterId, Name, Result, Snapshot, Timestamp,
     checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved},
+    reject::Fate,
 };
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 
 use super::{
-    Desired, LetterId,
+    Desired,
     definition::{self, DefinitionRow},
     digest::{Digest, Digests},
     rows::{
-        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, GONE, Head, LetterKey,
-        PIPELINES, STATES, SUPERSEDED, StateKey, THERE, Version,
+        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, GONE, Head, LETTERS_BY_RECORD,
+        LetterKey, PIPELINES, RETRIED, RecordLetterKey, RetriedKey, STATES, SUPERSEDED, StateKey, THERE,
+        Version,
     },
     seal::{seal, unseal},
 };
@@ -27,6 +29,8 @@ pub(super) struct Tables<'t> {
     states: Table<'t, StateKey, &'static [u8]>,
     superseded: Table<'t, (&'static str, u64), &'static [u8]>,
     dead_letters: Table<'t, LetterKey, &'static [u8]>,
+    letters_by_record: Table<'t, RecordLetterKey, ()>,
+    retried: Table<'t, RetriedKey, ()>,
     acknowledged: Table<'t, (&'static str, &'static str), &'static [u8]>,
     definitions: Table<'t, &'static str, &'static [u8]>,
 }
@@ -42,6 +46,8 @@ impl<'t> Tables<'t> {
             states: transaction.open_table(STATES)?,
             superseded: transaction.open_table(SUPERSEDED)?,
             dead_letters: transaction.open_table(DEAD_LETTERS)?,
+            letters_by_record: transaction.open_table(LETTERS_BY_RECORD)?,
+            retried: transaction.open_table(RETRIED)?,
             acknowledged: transaction.open_table(ACKNOWLEDGED)?,
             definitions: transaction.open_table(DEFINITIONS)?,
         })
@@ -63,13 +69,17 @@ impl<'t> Tables<'t> {
             Err(broken) => return Err(broken),
         };
         head.generation.0 += 1;
+        if !head.indexed {
+            self.index_letters(pipeline)?;
+            head.indexed = true;
+        }
         self.put_head(pipeline, &head)?;
         Ok(head.generation)
     }
 
     /// See [`CheckpointStore::save`](afferent_core::CheckpointStore::save).
     pub(super) fn save(&mut self, save: &Save) -> Result<Saved, Failure> {
-        let Save { generation, checkpoint, states, dead_letters } = save;
+        let Save { generation, checkpoint, states, dead_letters, withdrawn, retried } = save;
         let (pipeline, epoch) = (&checkpoint.pipeline, checkpoint.epoch.0);
         let Some(mut head) = rows::head(&self.pipelines, pipeline)? else {
             return Err(Error::fenced("the pipeline was never claimed").into());
@@ -92,9 +102,13 @@ impl<'t> Tables<'t> {
         };
         let bytes = checkpoint.to_bytes()?;
         let letters = dead_letters.iter().map(rows::pack).collect::<Result<Vec<_>>>()?;
+        let withdrawn = withdrawn.iter().map(|id| (*id, Fate::Withdrawn(checkpoint.epoch)));
+        let retried = retried.iter().map(|id| (*id, Fate::Retried(checkpoint.epoch)));
+        let settled = self.settled(pipeline, withdrawn.chain(retried))?;
 
         self.put_states(pipeline, epoch, states, &mut digests)?;
-        self.put_dead_letters(pipeline, dead_letters, &letters)?;
+        head.dead_letters += self.put_dead_letters(pipeline, dead_letters, &letters)?;
+        head.dead_letters = head.dead_letters.saturating_sub(self.settle(pipeline, settled)?);
         let row = rows::seal_checkpoint(pipeline, epoch, &rows::pack(&digests)?, &bytes);
         self.checkpoints.insert((pipeline.as_str(), epoch), row.as_slice())?;
         epochs.push(epoch);
@@ -103,16 +117,17 @@ impl<'t> Tables<'t> {
         }
         if let Some(oldest) = epochs.first() {
             self.drop_superseded(pipeline, *oldest)?;
+            self.drop_retried(pipeline, *oldest)?;
         }
         head.epoch = Some(checkpoint.epoch);
-        head.dead_letters += letters.len() as u64;
         head.fallback = None;
         self.put_head(pipeline, &head)?;
         // The checkpoint just written is readable, so this finds one.
         Ok(Saved { oldest: rows::oldest_positions(&self.checkpoints, pipeline, &epochs)? })
     }
 
-    /// Goes back to the newest readable checkpoint: removes those after it, their state and their dead letters.
+    /// Goes back to the newest readable checkpoint: removes those after it, their state and their dead letters, and undoes
+    /// what they settled.
     pub(super) fn fall_back(&mut self, pipeline: &Name, generation: Generation) -> Result<Loaded, Failure> {
         let Some(mut head) = rows::head(&self.pipelines, pipeline)? else {
             return Err(Error::fenced("the pipeline was never claimed").into());
@@ -157,6 +172,8 @@ impl<'t> Tables<'t> {
         self.superseded.retain_in(all, |_, _| false)?;
         self.remove_states(pipeline, |_| true)?;
         self.remove_dead_letters(pipeline, 0)?;
+        let all = (pipeline.as_str(), 0, 0, 0)..=(pipeline.as_str(), u64::MAX, u64::MAX, u64::MAX);
+        self.retried.retain_in(all, |_, _| false)?;
         // The text that comes right after the pipeline's name.
         let end = format!("{pipeline}\0");
         self.acknowledged.retain_in((pipeline.as_str(), "")..(end.as_str(), ""), |_, _| false)?;
@@ -175,33 +192,43 @@ impl<'t> Tables<'t> {
             return Err(Error::fenced("the pipeline was never claimed").into());
         };
         rows::fence(&head, *generation)?;
-        let Acknowledgement { state, dead_letters } = acknowledgement;
+        let Acknowledgement { state, dead_letters, withdrawn } = acknowledgement;
         let letters = dead_letters.iter().map(rows::pack).collect::<Result<Vec<_>>>()?;
+        let withdrawn = withdrawn.iter().map(|(id, epoch)| (*id, Fate::Withdrawn(*epoch)));
+        let settled = self.settled(pipeline, withdrawn)?;
         let key = [pipeline.as_bytes(), sink.as_bytes()];
         self.acknowledged.insert((pipeline.as_str(), sink.as_str()), seal(&key, state).as_slice())?;
-        if !letters.is_empty() {
-            self.put_dead_letters(pipeline, dead_letters, &letters)?;
-            head.dead_letters += letters.len() as u64;
+        if !letters.is_empty() || !settled.is_empty() {
+            head.dead_letters += self.put_dead_letters(pipeline, dead_letters, &letters)?;
+            head.dead_letters = head.dead_letters.saturating_sub(self.settle(pipeline, settled)?);
             self.put_head(pipeline, &head)?;
         }
         Ok(())
     }
 
-    /// Removes dead letters for good, those of `ids` or all; how many there were.
+    /// Removes dead letters for good, those of `ids` or all; how many there were. What was put in again is not there any
+    /// more.
     pub(super) fn drop_letters(&mut self, pipeline: &Name, ids: Option<&[LetterId]>) -> Result<u64, Failure> {
         let Some(mut head) = rows::head(&self.pipelines, pipeline)? else { return Ok(0) };
-        let dropped = match ids {
-            None => self.remove_dead_letters(pipeline, 0)?,
-            Some(ids) => {
-                let mut dropped = 0;
-                for LetterId { epoch, number } in ids {
-                    let removed = self.dead_letters.remove((pipeline.as_str(), *epoch, *number))?;
-                    dropped += u64::from(removed.is_some());
-                }
-                dropped
-            }
+        let ids = match ids {
+            Some(ids) => ids.to_vec(),
+            None => self.letter_ids(pipeline)?,
         };
-        head.dead_letters = head.dead_letters.saturating_sub(dropped);
+        let mut dropped = 0;
+        for id in ids {
+            let letter = match self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))? {
+                Some(row) => rows::letter(pipeline, id, row.value()),
+                None => continue,
+            };
+            // A damaged one is of no use and counts as dead.
+            let fate = letter.as_ref().map_or(Fate::Dead, |letter| letter.fate);
+            if matches!(fate, Fate::Retried(_)) {
+                continue;
+            }
+            self.remove_letter(pipeline, id, letter.as_ref())?;
+            dropped += 1;
+            head.dead_letters = head.dead_letters.saturating_sub(u64::from(fate == Fate::Dead));
+        }
         self.put_head(pipeline, &head)?;
         Ok(dropped)
     }
@@ -236,10 +263,10 @@ impl<'t> Tables<'t> {
     /// A head in place of a damaged one. Its generation must be above every one that was given out: no pipeline is
     /// claimed once a second for years, so the seconds since 1970 are.
     fn lost_head(&self, pipeline: &Name, now: Timestamp) -> Result<Head, StorageError> {
-        let dead_letters = self.dead_letters.range(letters_of(pipeline, 0))?.count() as u64;
+        let dead_letters = self.count_dead(pipeline)?;
         let generation = Generation(u64::try_from(now.as_micros() / 1_000_000).unwrap_or(0));
         let epoch = rows::epochs(&self.checkpoints, pipeline)?.last().copied().map(Epoch);
-        Ok(Head { generation, epoch, dead_letters, fallback: None })
+        Ok(Head { generation, epoch, dead_letters, fallback: None, indexed: false })
     }
 
     fn put_states(
@@ -368,32 +395,150 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// Adds letters; how many of them are dead.
     fn put_dead_letters(
         &mut self,
         pipeline: &Name,
         letters: &[DeadLetter],
         packed: &[Vec<u8>],
-    ) -> Result<(), StorageError> {
+    ) -> Result<u64, StorageError> {
         for (letter, packed) in letters.iter().zip(packed) {
             let epoch = letter.epoch.0;
             let of_epoch = (pipeline.as_str(), epoch, 0)..=(pipeline.as_str(), epoch, u64::MAX);
             let last = self.dead_letters.range(of_epoch)?.next_back().transpose()?;
             let number = last.map_or(0, |(key, _)| key.value().2 + 1);
-            let key =
-                rows::letter_key(pipeline, &epoch.to_be_bytes(), &number.to_be_bytes()).map(<[u8]>::to_vec);
-            let key = [&key[0][..], &key[1][..], &key[2][..]];
-            self.dead_letters.insert((pipeline.as_str(), epoch, number), seal(&key, packed).as_slice())?;
+            let id = LetterId { epoch: letter.epoch, number };
+            let row = rows::seal_letter(pipeline, id, packed);
+            self.dead_letters.insert((pipeline.as_str(), epoch, number), row.as_slice())?;
+            if let Some(key) = letter.record_key() {
+                self.letters_by_record.insert((pipeline.as_str(), key.id.as_u128(), epoch, number), ())?;
+            }
+        }
+        Ok(letters.iter().filter(|letter| letter.fate == Fate::Dead).count() as u64)
+    }
+
+    /// The rows of letters with other fates, which are dead.
+    fn settled(
+        &self,
+        pipeline: &Name,
+        fates: impl Iterator<Item = (LetterId, Fate)>,
+    ) -> Result<Vec<(LetterId, Fate, Vec<u8>)>, Failure> {
+        let mut settled = Vec::new();
+        for (id, fate) in fates {
+            let row = self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))?;
+            let letter = row.and_then(|row| rows::letter(pipeline, id, row.value()));
+            let Some(letter) = letter.filter(|letter| letter.fate == Fate::Dead) else {
+                return Err(Error::transient(format!("dead letter {id} is no longer dead")).into());
+            };
+            let packed = rows::pack(&DeadLetter { fate, ..letter })?;
+            settled.push((id, fate, rows::seal_letter(pipeline, id, &packed)));
+        }
+        Ok(settled)
+    }
+
+    /// Puts rows in the place of letters that were dead; how many.
+    fn settle(
+        &mut self,
+        pipeline: &Name,
+        settled: Vec<(LetterId, Fate, Vec<u8>)>,
+    ) -> Result<u64, StorageError> {
+        let count = settled.len() as u64;
+        for (id, fate, row) in settled {
+            let (epoch, number) = (id.epoch.0, id.number);
+            self.dead_letters.insert((pipeline.as_str(), epoch, number), row.as_slice())?;
+            if let Fate::Retried(by) = fate {
+                self.retried.insert((pipeline.as_str(), by.0, epoch, number), ())?;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Removes the letters that were put in again up to `oldest`, the oldest epoch that is kept.
+    fn drop_retried(&mut self, pipeline: &Name, oldest: u64) -> Result<(), StorageError> {
+        let name = pipeline.as_str();
+        let due = (name, 0, 0, 0)..=(name, oldest, u64::MAX, u64::MAX);
+        let due: Vec<(u64, u64, u64)> = self
+            .retried
+            .range(due)?
+            .map(|row| row.map(|(key, _)| (key.value().1, key.value().2, key.value().3)))
+            .collect::<Result<_, _>>()?;
+        for (by, epoch, number) in due {
+            self.retried.remove((name, by, epoch, number))?;
+            let id = LetterId { epoch: Epoch(epoch), number };
+            let row = self.dead_letters.get((name, epoch, number))?;
+            let letter = row.and_then(|row| rows::letter(pipeline, id, row.value()));
+            // Its number may be that of a later letter by now.
+            if letter.as_ref().is_some_and(|letter| letter.fate == Fate::Retried(Epoch(by))) {
+                self.remove_letter(pipeline, id, letter.as_ref())?;
+            }
         }
         Ok(())
     }
 
-    fn remove_after(&mut self, pipeline: &Name, good: u64, head: &mut Head) -> Result<(), StorageError> {
+    fn remove_letter(
+        &mut self,
+        pipeline: &Name,
+        id: LetterId,
+        letter: Option<&DeadLetter>,
+    ) -> Result<(), StorageError> {
+        let (epoch, number) = (id.epoch.0, id.number);
+        self.dead_letters.remove((pipeline.as_str(), epoch, number))?;
+        if let Some(key) = letter.and_then(DeadLetter::record_key) {
+            self.letters_by_record.remove((pipeline.as_str(), key.id.as_u128(), epoch, number))?;
+        }
+        Ok(())
+    }
+
+    /// The ids of all letters in the table.
+    fn letter_ids(&self, pipeline: &Name) -> Result<Vec<LetterId>, StorageError> {
+        let rows = self.dead_letters.range(letters_of(pipeline, 0))?;
+        rows.map(|row| {
+            let (_, epoch, number) = row?.0.value();
+            Ok(LetterId { epoch: Epoch(epoch), number })
+        })
+        .collect()
+    }
+
+    fn count_dead(&self, pipeline: &Name) -> Result<u64, StorageError> {
+        let letters = rows::letters(&self.dead_letters, pipeline, None, usize::MAX)?;
+        Ok(letters.iter().filter(|(_, letter)| letter.fate == Fate::Dead).count() as u64)
+    }
+
+    /// Notes where the letters of each record are, in a database of before that was noted.
+    fn index_letters(&mut self, pipeline: &Name) -> Result<(), StorageError> {
+        for (id, letter) in rows::letters(&self.dead_letters, pipeline, None, usize::MAX)? {
+            if let Some(key) = letter.record_key() {
+                let row = (pipeline.as_str(), key.id.as_u128(), id.epoch.0, id.number);
+                self.letters_by_record.insert(row, ())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes those dead again that an epoch after `good` settled.
+    fn revive_letters(&mut self, pipeline: &Name, good: u64) -> Result<(), Failure> {
+        for id in self.letter_ids(pipeline)? {
+            let row = self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))?;
+            let letter = row.and_then(|row| rows::letter(pipeline, id, row.value()));
+            let Some(letter) = letter.filter(|letter| letter.fate.epoch() > Some(Epoch(good))) else {
+                continue;
+            };
+            let packed = rows::pack(&DeadLetter { fate: Fate::Dead, ..letter })?;
+            let row = rows::seal_letter(pipeline, id, &packed);
+            self.dead_letters.insert((pipeline.as_str(), id.epoch.0, id.number), row.as_slice())?;
+        }
+        let later = (pipeline.as_str(), good + 1, 0, 0)..=(pipeline.as_str(), u64::MAX, u64::MAX, u64::MAX);
+        Ok(self.retried.retain_in(later, |_, _| false)?)
+    }
+
+    fn remove_after(&mut self, pipeline: &Name, good: u64, head: &mut Head) -> Result<(), Failure> {
         let later = (pipeline.as_str(), good + 1)..=(pipeline.as_str(), u64::MAX);
         self.checkpoints.retain_in(later.clone(), |_, _| false)?;
         self.superseded.retain_in(later, |_, _| false)?;
         self.remove_states(pipeline, |epoch| epoch > good)?;
-        let removed = self.remove_dead_letters(pipeline, good + 1)?;
-        head.dead_letters = head.dead_letters.saturating_sub(removed);
+        self.remove_dead_letters(pipeline, good + 1)?;
+        self.revive_letters(pipeline, good)?;
+        head.dead_letters = self.count_dead(pipeline)?;
         Ok(())
     }
 
@@ -404,13 +549,10 @@ impl<'t> Tables<'t> {
         self.states.retain_in(all, |key, _| !remove(key.3))
     }
 
-    fn remove_dead_letters(&mut self, pipeline: &Name, from: u64) -> Result<u64, StorageError> {
-        let mut removed = 0;
-        self.dead_letters.retain_in(letters_of(pipeline, from), |_, _| {
-            removed += 1;
-            false
-        })?;
-        Ok(removed)
+    fn remove_dead_letters(&mut self, pipeline: &Name, from: u64) -> Result<(), StorageError> {
+        self.dead_letters.retain_in(letters_of(pipeline, from), |_, _| false)?;
+        let all = (pipeline.as_str(), 0, 0, 0)..=(pipeline.as_str(), u128::MAX, u64::MAX, u64::MAX);
+        self.letters_by_record.retain_in(all, |(_, _, epoch, _), ()| epoch < from)
     }
 }
 

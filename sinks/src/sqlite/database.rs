@@ -141,7 +141,7 @@ impl Database {
         }
         let (superseded, rejects) = self.samples.take_counts();
         let token = Token::new(TOKEN_VERSION, &DatabaseToken { database: self.id })?;
-        Ok(Prepared { token: Some(token), superseded, rejects, refused: 0 })
+        Ok(Prepared { token: Some(token), superseded, rejects, ..Prepared::default() })
     }
 
     fn commit(&self, epoch: Epoch) -> rusqlite::Result<()> {

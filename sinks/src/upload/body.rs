@@ -2,11 +2,12 @@
 //!
 //! An entry of the outbox is, after a byte of version: the length of the head (u32, little-endian), the head, the
 //! length of the index, the index, and to the end the body as it is sent. Head and index are MessagePack. The index,
-//! where each record lies, is only read when the receiver refuses the body.
+//! where each record lies, is only read when the receiver refuses the body, or when it has refused others that the body's
+//! records may supersede.
 
 use std::ops::Range;
 
-use afferent_core::{Change, Epoch, Error, RecordId, Result, Timestamp};
+use afferent_core::{Change, Epoch, Error, RecordId, RecordKey, Result, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,13 @@ pub(super) struct Place {
     pub(super) id: RecordId,
     pub(super) change: Change,
     pub(super) revision: u32,
+}
+
+impl Place {
+    /// What the record is known by.
+    pub(super) fn key(&self) -> RecordKey {
+        RecordKey { id: self.id, change: self.change, revision: self.revision }
+    }
 }
 
 /// An entry of the outbox.
@@ -100,6 +108,13 @@ impl Entry {
     pub(super) fn body(&self) -> SealedBody {
         let Head { key, records, compression, .. } = self.head;
         SealedBody { key, records, compression, content: self.content.clone() }
+    }
+
+    /// The records of `range` that may supersede others.
+    pub(super) fn superseding(&self, range: Range<u32>) -> Result<Vec<RecordKey>> {
+        let places: Vec<Place> = rmp_serde::from_slice(&self.index).map_err(|_| damaged())?;
+        let places = places.get(range.start as usize..range.end as usize).ok_or_else(damaged)?;
+        Ok(places.iter().map(Place::key).filter(|key| key.is_superseding()).collect())
     }
 
     /// Bytes of the body, which bounds count.

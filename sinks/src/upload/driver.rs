@@ -6,17 +6,19 @@ use afferent_core::{
     DeadLetter, Error, Incarnation, Name, Reject, Result, blocking::Blocking, checkpoint::Acknowledgements,
     clock::Clock, event::StageEvents, random::Random, segment_log::LogPosition,
 };
+use afferent_formats::Format;
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::watch;
 
 use super::{
     Compression, Key, SealedBody, Transport,
     attempt::{Courier, Sent, Verdict},
-    body::{Entry, Unpacked},
+    body::Unpacked,
     crash::crash_point,
     feed::{Feed, Gone, Queued, Scanned, Spot},
-    keeper::{self, Refusals},
+    keeper::{self, Refusals, Saving},
     lane::{Current, Lane, Phase},
+    letter::{Passed, letter, refusal},
     metrics::Metrics,
     state::{Counters, Part, State},
 };
@@ -51,6 +53,8 @@ pub(super) struct DriverCx {
     pub(super) random: Random,
     pub(super) events: StageEvents,
     pub(super) metrics: Metrics,
+    /// What the bodies are written in.
+    pub(super) format: Format,
 }
 
 /// Sends bodies, in order within each lane, and keeps what became of them.
@@ -74,6 +78,7 @@ pub(super) struct Driver<T> {
     saved: u64,
     saving: bool,
     letters: Vec<DeadLetter>,
+    passed: Passed,
     progress: watch::Sender<Progress>,
 }
 
@@ -86,7 +91,7 @@ enum Stepped {
     Unpacked { lane: usize, unpacked: Result<Arc<Unpacked>> },
     Sent { lane: usize, sent: Sent },
     Dissected { lane: usize, dissected: Result<(Arc<Unpacked>, Dissected)> },
-    Saved { change: u64, progress: Progress, result: Result<()> },
+    Saved { change: u64, low: LogPosition, result: Result<Counters> },
 }
 
 /// What a refused body was taken apart into.
@@ -119,6 +124,7 @@ impl<T: Transport> Driver<T> {
             saved: 0,
             saving: false,
             letters: Vec::new(),
+            passed: Passed::default(),
             progress,
         };
         (driver, seen)
@@ -169,7 +175,7 @@ impl<T: Transport> Driver<T> {
             Stepped::Sent { lane, sent } => {
                 let is_part =
                     self.lanes[lane].current.as_ref().is_some_and(|current| !current.parts.is_empty());
-                self.sent(lane, sent);
+                self.sent(lane, sent)?;
                 if is_part {
                     crash_point!("upload.part_answered");
                 }
@@ -180,12 +186,13 @@ impl<T: Transport> Driver<T> {
                 self.dissected(lane, unpacked, dissected);
                 Ok(())
             }
-            Stepped::Saved { change, progress, result } => {
-                result?;
+            Stepped::Saved { change, low, result } => {
+                let counters = result?;
                 crash_point!("upload.saved");
                 self.saving = false;
                 self.saved = change;
-                self.progress.send_replace(progress);
+                self.state.counters.withdrawn = counters.withdrawn;
+                self.progress.send_replace(Progress { counters, low });
                 Ok(())
             }
         }
@@ -270,8 +277,8 @@ impl<T: Transport> Driver<T> {
     }
 
     /// The receiver has said what becomes of what `lane` sent.
-    fn sent(&mut self, lane: usize, sent: Sent) {
-        let Some(current) = &mut self.lanes[lane].current else { return };
+    fn sent(&mut self, lane: usize, sent: Sent) -> Result<()> {
+        let Some(current) = &mut self.lanes[lane].current else { return Ok(()) };
         let counters = &mut self.state.counters;
         counters.unresolved += u64::from(sent.unresolved);
         self.changes += 1;
@@ -279,13 +286,17 @@ impl<T: Transport> Driver<T> {
             Verdict::Delivered => {
                 let range = current.range();
                 counters.delivered += u64::from(range.end - range.start);
+                if counters.refused > counters.withdrawn && matches!(self.keep, Keep::Durably(_)) {
+                    self.passed.add(&current.entry, range)?;
+                }
                 self.settled(lane);
             }
             Verdict::Refused { reason } => {
-                let step = dissect(lane, current, reason, &self.cx.blocking);
+                let step = dissect(lane, current, reason, &self.cx);
                 self.steps.push(step);
             }
         }
+        Ok(())
     }
 
     fn dissected(&mut self, lane: usize, unpacked: Arc<Unpacked>, dissected: Dissected) {
@@ -304,7 +315,9 @@ impl<T: Transport> Driver<T> {
                 self.state.counters.refused += 1;
                 self.cx.metrics.refused(1);
                 match &self.keep {
-                    Keep::Durably(_) => self.letters.push(letter(*reject, current, &self.cx)),
+                    Keep::Durably(_) => {
+                        self.letters.push(letter(*reject, current.entry.head.epoch, &self.cx))
+                    }
                     Keep::InMemory(refusals) => refusals.push(*reject),
                 }
                 self.settled(lane);
@@ -352,21 +365,22 @@ impl<T: Transport> Driver<T> {
         }
         crash_point!("upload.answered");
         let change = self.changes;
-        let state = self.snapshot();
-        let progress = Progress { counters: state.counters, low: state.low };
+        let mut state = self.snapshot();
+        let low = state.low;
         let Keep::Durably(acknowledgements) = &self.keep else {
             self.saved = change;
-            self.progress.send_replace(progress);
+            self.progress.send_replace(Progress { counters: state.counters, low });
             return Ok(());
         };
         self.saving = true;
-        let bytes = state.to_bytes()?;
-        let letters = std::mem::take(&mut self.letters);
+        let (mut letters, passed) = (std::mem::take(&mut self.letters), std::mem::take(&mut self.passed));
+        state.counters.withdrawn += passed.withdraw(&mut letters);
         let (acknowledgements, events) = (acknowledgements.clone(), self.cx.events.clone());
         let mut random = self.cx.random.fork();
         self.steps.push(Box::pin(async move {
-            let result = keeper::save(&acknowledgements, bytes, letters, &mut random, &events).await;
-            Stepped::Saved { change, progress, result }
+            let saving = Saving { state, letters, passed };
+            let result = keeper::save(&acknowledgements, saving, &mut random, &events).await;
+            Stepped::Saved { change, low, result }
         }));
         Ok(())
     }
@@ -412,13 +426,14 @@ fn unpack(lane: usize, current: &Current, blocking: &Blocking) -> Step {
 }
 
 /// Takes what was refused apart: into halves, or into the one record that was meant.
-fn dissect(lane: usize, current: &Current, reason: String, blocking: &Blocking) -> Step {
+fn dissect(lane: usize, current: &Current, reason: String, cx: &DriverCx) -> Step {
+    let format = cx.format;
     let (entry, known, range) = (current.entry.clone(), current.unpacked.clone(), current.range());
     let parent = current.parts.front().map_or(entry.head.key, |part| part.key);
-    let job = blocking.spawn(move || {
+    let job = cx.blocking.spawn(move || {
         let unpacked = known.map_or_else(|| entry.unpack().map(Arc::new), Ok)?;
         let dissected = match range.end - range.start {
-            1 => Dissected::Record(Box::new(refusal(&entry, &unpacked, range.start, &reason))),
+            1 => Dissected::Record(Box::new(refusal(format, &entry, &unpacked, range.start, &reason))),
             _ => Dissected::Halves(halves(parent, range, &unpacked)),
         };
         Ok::<_, Error>((unpacked, dissected))
@@ -433,24 +448,4 @@ fn halves(parent: Key, range: std::ops::Range<u32>, unpacked: &Unpacked) -> [Par
         let key = parent.of_part(half.clone(), &unpacked.part(half.clone()));
         Part { start: half.start, end: half.end, key }
     })
-}
-
-fn refusal(entry: &Entry, unpacked: &Unpacked, index: u32, reason: &str) -> Reject {
-    let place = &unpacked.places[index as usize];
-    let location = format!("record {} of body {}", u64::from(index) + 1, entry.head.key);
-    Reject { key: Some(place.id.to_string()), ..Reject::raw(unpacked.record(index), reason, location) }
-}
-
-fn letter(reject: Reject, current: &Current, cx: &DriverCx) -> DeadLetter {
-    let Reject { payload, key, reason, location } = reject;
-    DeadLetter {
-        stage: cx.stage.clone(),
-        payload,
-        key,
-        reason,
-        location,
-        time: cx.clock.now(),
-        incarnation: cx.incarnation,
-        epoch: current.entry.head.epoch,
-    }
 }

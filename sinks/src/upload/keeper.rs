@@ -3,12 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use afferent_core::{
-    DeadLetter, ErrorKind, Reject, Rejects, Result,
+    DeadLetter, ErrorKind, LetterId, Reject, Rejects, Result,
     checkpoint::{Acknowledgement, Acknowledgements},
     clock,
     engine::Backoff,
     event::StageEvents,
     random::Random,
+};
+
+use super::{
+    letter::Passed,
+    state::{Counters, State},
 };
 
 /// What the receiver refused, of bodies that are sent directly: the sink hands it to the engine.
@@ -25,7 +30,16 @@ impl Refusals {
     }
 }
 
-/// Saves until it is saved.
+/// What is to be saved in one step.
+#[derive(Debug)]
+pub(super) struct Saving {
+    pub(super) state: State,
+    pub(super) letters: Vec<DeadLetter>,
+    /// What may withdraw letters that are saved already.
+    pub(super) passed: Passed,
+}
+
+/// Saves until it is saved; the counters with the letters that were withdrawn.
 ///
 /// After an error the outcome is unknown, so what is there is read first: dead letters must not be added twice.
 ///
@@ -33,30 +47,37 @@ impl Refusals {
 /// `Fenced` when a newer generation has come.
 pub(super) async fn save(
     acknowledgements: &Acknowledgements,
-    state: Vec<u8>,
-    dead_letters: Vec<DeadLetter>,
+    mut saving: Saving,
     random: &mut Random,
     events: &StageEvents,
-) -> Result<()> {
+) -> Result<Counters> {
+    let before = saving.state.counters.withdrawn;
     let mut backoff = Backoff::default();
     let mut failures = 0_u32;
-    // Whether an attempt failed and may be there all the same.
-    let mut in_doubt = false;
+    // What an attempt that failed may have saved all the same.
+    let mut in_doubt = None;
     loop {
-        let result = match in_doubt {
-            true => acknowledgements.load().await.map(|found| found.as_ref() == Some(&state)),
-            false => {
-                let acknowledgement =
-                    Acknowledgement { state: state.clone(), dead_letters: dead_letters.clone() };
-                acknowledgements.save(acknowledgement).await.map(|()| true)
-            }
+        let result = match &in_doubt {
+            Some(state) => acknowledgements.load().await.map(|found| found.as_ref() == Some(state)),
+            None => match withdrawn(acknowledgements, &saving.passed).await {
+                Ok(withdrawn) => {
+                    saving.state.counters.withdrawn = before + withdrawn.len() as u64;
+                    let state = saving.state.to_bytes()?;
+                    in_doubt = Some(state.clone());
+                    let epoch = saving.passed.epoch();
+                    let withdrawn = withdrawn.into_iter().map(|id| (id, epoch)).collect();
+                    let dead_letters = saving.letters.clone();
+                    let acknowledgement = Acknowledgement { state, dead_letters, withdrawn };
+                    acknowledgements.save(acknowledgement).await.map(|()| true)
+                }
+                Err(error) => Err(error),
+            },
         };
         match result {
-            Ok(true) => return Ok(()),
-            Ok(false) => in_doubt = false,
+            Ok(true) => return Ok(saving.state.counters),
+            Ok(false) => in_doubt = None,
             Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
             Err(error) => {
-                in_doubt = true;
                 failures += 1;
                 if failures == ALARM_AFTER {
                     events.alarm(format!("acknowledgements can't be saved ({error}); this is tried again"));
@@ -66,6 +87,15 @@ pub(super) async fn save(
             }
         }
     }
+}
+
+/// The saved letters that are withdrawn.
+async fn withdrawn(acknowledgements: &Acknowledgements, passed: &Passed) -> Result<Vec<LetterId>> {
+    let keys = passed.keys();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    acknowledgements.withdrawable(keys).await
 }
 
 /// Failures in a row after which somebody should know: about ten seconds.

@@ -75,10 +75,13 @@
 //! receiver has them all. A replay cuts its batches elsewhere, so it is at least once. What is refused is a dead letter of
 //! the epoch.
 //!
-//! # Not here yet
+//! # Dead letters that are withdrawn
 //!
-//! A later deletion or a higher revision does not yet withdraw a dead letter of its id. Every entry of the outbox carries id,
-//! change and revision of its records for it; the place is where the driver settles a body.
+//! A deletion or a higher revision that the receiver has taken withdraws the dead letter of its record: it is of no use any
+//! more, and putting it in again could bring back what was deleted. The acknowledgement that says so marks the letter and
+//! counts it, in one step. Every entry of the outbox carries id, change and revision of its records for that; they are only
+//! looked at while letters of this receiver are dead. Letters that the engine wrote, also of what has no form in a body or was
+//! refused when sent directly, are the engine's to withdraw.
 
 mod attempt;
 mod body;
@@ -92,6 +95,7 @@ mod guard;
 mod keeper;
 mod key;
 mod lane;
+mod letter;
 pub mod metrics;
 mod open;
 mod outbox;

@@ -121,6 +121,7 @@ impl Opening {
                 refused: token.counters.refused,
                 unresolved: token.counters.unresolved,
                 bytes: token.sealed.bytes.saturating_sub(left.bytes),
+                withdrawn: token.counters.withdrawn,
             };
         }
         let changed = saved.as_ref() != Some(&state);

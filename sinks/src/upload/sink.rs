@@ -6,6 +6,7 @@ use afferent_core::{
     Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token,
     segment_log::LogPosition,
 };
+use afferent_formats::Format;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -103,15 +104,14 @@ impl<T: Transport> Upload<T> {
             Jobs::open(cx.blocking.clone(), open).await?;
         if changed {
             let state = state.to_bytes()?;
-            let acknowledgement =
-                afferent_core::checkpoint::Acknowledgement { state, dead_letters: Vec::new() };
+            let acknowledgement = afferent_core::checkpoint::Acknowledgement { state, ..Default::default() };
             cx.acknowledgements.save(acknowledgement).await?;
         }
         let (released, seen) = watch::channel(None);
         let feed =
             Feed::Outbox { reader: Some(Box::new(reader)), released: seen, blocking: cx.blocking.clone() };
         let keep = Keep::Durably(cx.acknowledgements.clone());
-        let driver = drive(&cx, courier, feed, keep, state, metrics.clone());
+        let driver = drive(&cx, self.settings.format, courier, feed, keep, state, metrics.clone());
         let mode = Mode::Outbox { jobs, released, known, sealed, prepared: None };
         Ok((Open { mode, driver, made, metrics }, opened))
     }
@@ -141,7 +141,7 @@ impl<T: Transport> Upload<T> {
         let refusals = Refusals::default();
         let keep = Keep::InMemory(refusals.clone());
         let feed = Feed::Direct { bodies: queue };
-        let driver = drive(&cx, courier, feed, keep, State::none(), metrics.clone());
+        let driver = drive(&cx, self.settings.format, courier, feed, keep, State::none(), metrics.clone());
         Ok((Open { mode: Mode::Direct { jobs, refusals }, driver, made, metrics }, opened))
     }
 }
@@ -158,6 +158,7 @@ fn sealer(cx: &SinkCx, settings: &Settings) -> Sealer {
 /// Starts the driver.
 fn drive<T: Transport>(
     cx: &SinkCx,
+    format: Format,
     courier: Courier<T>,
     feed: Feed,
     keep: Keep,
@@ -172,6 +173,7 @@ fn drive<T: Transport>(
         random: cx.random.clone(),
         events: cx.events.clone(),
         metrics,
+        format,
     };
     let (driver, progress) = Driver::new(surroundings, courier, feed, keep, state);
     let failure = Arc::new(Mutex::new(None));
@@ -263,10 +265,17 @@ impl<T: Transport> Sink for Upload<T> {
                 let now = driver.counters();
                 let (token, rejects) = jobs.run(move |outbox| outbox.prepare(epoch, now)).await?;
                 let refused = now.refused.saturating_sub(known.refused);
+                let withdrawn = now.withdrawn.saturating_sub(known.withdrawn);
                 let pending = token.sealed.records.saturating_sub(now.settled());
                 (*known, *sealed, *prepared) = (now, token.sealed.records, Some(pending));
                 metrics.pending(pending);
-                Ok(Prepared { token: Some(token.save()?), rejects, refused, ..Prepared::default() })
+                Ok(Prepared {
+                    token: Some(token.save()?),
+                    rejects,
+                    refused,
+                    withdrawn,
+                    ..Prepared::default()
+                })
             }
             Mode::Direct { jobs, refusals } => {
                 let (records, mut rejects) = jobs.run(move |direct| direct.prepare(epoch)).await?;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Key;
 
-const TOKEN_VERSION: u16 = 1;
-const STATE_VERSION: u16 = 1;
+const TOKEN_VERSION: u16 = 2;
+const STATE_VERSION: u16 = 2;
 
 /// What was put into the outbox since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub(super) struct Counters {
     pub(super) unresolved: u64,
     /// Bytes of settled bodies.
     pub(super) bytes: u64,
+    /// Of those refused, superseded by a deletion or a higher revision that the receiver has.
+    #[serde(default)]
+    pub(super) withdrawn: u64,
 }
 
 impl Counters {

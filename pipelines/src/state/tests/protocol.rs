@@ -8,7 +8,8 @@ use afferent_core::testing::{
 use super::*;
 
 /// Scenario: random inputs and faults of sources and sinks; the process dies at a random poll, or the disk fails or
-/// stops at a random operation; then the power fails, and the pipeline starts again on what is left, until it finishes.
+/// stops at a random operation; then the power fails, and the pipeline starts again on what is left, until it finishes. The
+/// same while dead letters are put in again.
 /// Guarantees: G1, G2, G3, G5: what the sinks show equals the model, the ledger balances, positions never go back.
 #[tokio::test(start_paused = true)]
 async fn power_loss_changes_nothing_that_sinks_show() {
@@ -36,6 +37,19 @@ async fn power_loss_changes_nothing_that_sinks_show() {
         let store = open(disk.shared(), Path::new(DIRECTORY), seed).await;
         let store = store.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         case.verify(Arc::new(CheckedStore::new(store, 0.0, seed))).await;
+        for _ in 0..random.below(4) {
+            disk.fail(None, random.below(200), Fault::Halt);
+            if let Ok(store) = open(disk.shared(), Path::new(DIRECTORY), seed).await {
+                let store = Arc::new(CheckedStore::new(store, 0.0, seed));
+                match case.retry(store, Some(random.below(60))).await {
+                    Ok(_) => {}
+                    Err(error) => panic!("seed {seed}, retry: {error}"),
+                }
+            }
+            disk = disk.power_loss(random.u64());
+        }
+        let store = open(disk.shared(), Path::new(DIRECTORY), seed).await.unwrap();
+        case.verify_retry(Arc::new(CheckedStore::new(store, 0.0, seed))).await;
     }
     println!("{deaths} deaths in {lives} lives");
     assert!(deaths > 20, "{deaths} deaths in {lives} lives");

@@ -34,7 +34,7 @@ pub(super) struct Receiver(Arc<Mutex<Inner>>);
 struct Inner {
     script: Script,
     random: Random,
-    poison: BTreeSet<RecordId>,
+    poison: BTreeSet<(RecordId, Change)>,
     attempts: u64,
     /// Every body that was ever seen, applied or not.
     bodies: BTreeMap<Key, (bytes::Bytes, bool)>,
@@ -43,7 +43,7 @@ struct Inner {
 }
 
 impl Receiver {
-    pub(super) fn new(script: Script, poison: BTreeSet<RecordId>, seed: u64) -> Receiver {
+    pub(super) fn new(script: Script, poison: BTreeSet<(RecordId, Change)>, seed: u64) -> Receiver {
         Receiver(Arc::new(Mutex::new(Inner {
             script,
             random: Random::from_seed(seed),
@@ -67,7 +67,7 @@ impl Receiver {
     }
 
     pub(super) fn refuse(&self, id: RecordId) {
-        self.inner().poison.insert(id);
+        self.inner().poison.insert((id, Change::Added));
     }
 
     pub(super) fn behave(&self, script: Script) {
@@ -104,7 +104,7 @@ impl Inner {
         let records = records(body);
         assert_eq!(records.len(), body.records as usize, "a body says how many records it has");
         let too_long = self.script.most.is_some_and(|most| body.records > most);
-        if too_long || records.iter().any(|(id, _)| self.poison.contains(id)) {
+        if too_long || records.iter().any(|record| self.poison.contains(record)) {
             return Outcome::Refused { reason: "scripted: 400".to_owned() };
         }
         *applied = true;

@@ -16,6 +16,7 @@ use afferent_core::{
     event::{Event, EventKind, Events},
     mailbox::mailbox,
     random::Random,
+    reject::Fate,
     stage::Identity,
     testing::{Script as SourceScript, SimDisk, TestClock},
 };
@@ -34,7 +35,8 @@ pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) engine: EngineSettings,
     pub(super) source: SourceScript<Record>,
-    pub(super) poison: BTreeSet<RecordId>,
+    /// What the receiver refuses.
+    pub(super) poison: BTreeSet<(RecordId, Change)>,
     /// How long the processes have run.
     pub(super) passed: Duration,
     pub(super) events: Option<broadcast::Receiver<Event>>,
@@ -98,8 +100,8 @@ impl World {
     pub(super) fn draw(seed: u64) -> World {
         let mut random = Random::from_seed(seed);
         let records = records(1 + random.below(300), &mut random);
-        let poison: BTreeSet<RecordId> =
-            records.iter().filter(|_| random.chance(0.01)).map(|record| record.id).collect();
+        let poison: BTreeSet<(RecordId, Change)> =
+            records.iter().filter(|_| random.chance(0.02)).map(|record| (record.id, record.change)).collect();
         let mut misbehaves = |most: f64| if random.chance(0.5) { 0.0 } else { random.unit() * most };
         let mut script = Script {
             failing: misbehaves(0.4),
@@ -167,7 +169,8 @@ impl World {
             let (source, settings, receiver) = (&self.source, &self.settings, &self.receiver);
             let run = engine::run(cx, || {
                 let sink = Upload::new(settings.clone(), receiver.transport());
-                Ok(Stages::line(("source", source.source()), Identity::default(), ("sink", sink)))
+                let stages = Stages::line(("source", source.source()), Identity::default(), ("sink", sink));
+                Ok(stages.withdrawing(Record::superseding))
             });
             let outcome = dies_after(run, polls).await;
             (outcome, clock::instant().duration_since(began))
@@ -198,8 +201,8 @@ impl World {
         let applied = self.receiver.applied();
         let whole: Vec<(RecordId, Change)> = items
             .iter()
-            .filter(|record| !self.poison.contains(&record.id))
             .map(|record| (record.id, record.change))
+            .filter(|record| !self.poison.contains(record))
             .collect();
         let mut sorted = (applied.clone(), whole.clone());
         sorted.0.sort_unstable();
@@ -207,21 +210,28 @@ impl World {
         assert_eq!(sorted.0, sorted.1, "seed {seed}: each record once");
         let place: BTreeMap<_, _> = applied.iter().enumerate().map(|(place, id)| (*id, place)).collect();
         let mut last: BTreeMap<Option<&Name>, usize> = BTreeMap::new();
-        for record in items.iter().filter(|record| !self.poison.contains(&record.id)) {
+        for record in items.iter().filter(|record| !self.poison.contains(&(record.id, record.change))) {
             let place_of = place[&(record.id, record.change)];
             let before = last.insert(record.subject.as_ref(), place_of);
             assert!(before.is_none_or(|before| before < place_of), "seed {seed}: the order of a subject");
             if record.is_deletion() {
-                let added = place[&(record.id, Change::Added)];
-                assert!(added < place_of, "seed {seed}: a deletion overtook its addition");
+                let added = place.get(&(record.id, Change::Added));
+                assert!(
+                    added.is_none_or(|added| *added < place_of),
+                    "seed {seed}: a deletion overtook its addition"
+                );
             }
         }
-        let dead = items.len() - whole.len();
+        let refused = items.len() - whole.len();
+        let is_withdrawn = |(id, change): &(RecordId, Change)| {
+            *change == Change::Added && place.contains_key(&(*id, Change::Deleted))
+        };
+        let withdrawn = self.withdrawn();
         let account = outcome.ledger.accounts["sink"];
         assert!(outcome.ledger.is_balanced(), "seed {seed}: {account:?}");
         assert_eq!(
-            (account.read, account.delivered, account.dead, account.pending),
-            (items.len() as u64, whole.len() as u64, dead as u64, 0),
+            (account.read, account.delivered, account.superseded, account.dead, account.pending),
+            (items.len() as u64, whole.len() as u64, withdrawn as u64, (refused - withdrawn) as u64, 0),
             "seed {seed}: {account:?}"
         );
         let letters = futures::executor::block_on(afferent_core::CheckpointStore::dead_letters(
@@ -230,23 +240,41 @@ impl World {
             usize::MAX,
         ))
         .unwrap();
-        let mut keys: Vec<String> = letters.into_iter().filter_map(|letter| letter.key).collect();
-        let mut expected: Vec<String> = items
+        let mut keys: Vec<_> = letters
             .iter()
-            .filter(|record| self.poison.contains(&record.id))
-            .map(|record| record.id.to_string())
+            .map(|letter| {
+                let record = letter.payload.to_record().expect("a refused record is kept as one");
+                (record.id, record.change, letter.fate != Fate::Dead)
+            })
+            .collect();
+        let mut expected: Vec<_> = items
+            .iter()
+            .map(|record| (record.id, record.change))
+            .filter(|record| self.poison.contains(record))
+            .map(|record| (record.0, record.1, is_withdrawn(&record)))
             .collect();
         keys.sort_unstable();
         expected.sort_unstable();
         assert_eq!(keys, expected, "seed {seed}: each refused record is one dead letter");
-        assert_eq!(outcome.ledger.dead_letters, dead as u64, "seed {seed}");
+        assert_eq!(outcome.ledger.dead_letters, refused as u64, "seed {seed}");
+    }
+
+    /// How many refused additions a deletion withdraws.
+    pub(super) fn withdrawn(&self) -> usize {
+        let keys = self.source.items.iter().map(|record| (record.id, record.change));
+        let passes = |id| {
+            let deletion = (id, Change::Deleted);
+            let given = self.source.items.iter().any(|record| (record.id, record.change) == deletion);
+            given && !self.poison.contains(&deletion)
+        };
+        keys.filter(|key| key.1 == Change::Added && self.poison.contains(key) && passes(key.0)).count()
     }
 
     /// The receiver refuses this record.
     pub(super) fn with_poison(mut self, number: u64) -> World {
         let id = RecordId::from_u128(number.into());
         self.receiver.refuse(id);
-        self.poison.insert(id);
+        self.poison.insert((id, Change::Added));
         self
     }
 

@@ -1,0 +1,105 @@
+//! Dead letters that are put in again.
+//!
+//! A retry is a run of the same pipeline that pulls from no source. Letters are put in where they were rejected: what a
+//! source could not read at the front, what a transform rejected into that transform, what a sink or its receiver
+//! refused into that sink alone. The save of the epoch that takes them settles them, so each is either still dead or in
+//! a saved epoch, wherever the process dies; what is refused again is a dead letter of that epoch.
+
+use async_trait::async_trait;
+
+use super::{control::Abort, life::Life};
+use crate::{Batch, DeadLetter, Error, LetterId, Name, Result, Sink, Source, stage::Transforms};
+
+/// A dead letter that is put in again.
+#[derive(Clone, Debug)]
+pub struct Again<I, O> {
+    /// Which.
+    pub id: LetterId,
+    /// The letter.
+    pub letter: DeadLetter,
+    /// What it holds, and where that goes.
+    pub entry: Entry<I, O>,
+}
+
+/// Where a dead letter is put in.
+#[derive(Clone, Debug)]
+pub enum Entry<I, O> {
+    /// Before all transforms.
+    Front(I),
+    /// Into this transform.
+    Transform(Name, I),
+    /// Into this sink, whatever its `when` says: it has met that.
+    Sink(Name, O),
+}
+
+/// Gives the dead letters to put in, one group after the other.
+#[async_trait]
+pub trait Letters<I, O>: Send {
+    /// The next group, which one epoch takes; none is the end.
+    async fn next(&mut self) -> Result<Vec<Again<I, O>>>;
+}
+
+/// What gives the letters of a life.
+pub type BoxLetters<I, O> = Box<dyn Letters<I, O>>;
+
+impl<S, X, K> Life<'_, S, X, K>
+where
+    S: Source,
+    X: Transforms<In = S::Item>,
+    K: Sink<Item = X::Out>,
+{
+    /// Puts the next group of letters in; whether there was one.
+    pub(super) async fn put_in_letters(&mut self) -> Result<bool, Abort> {
+        if self.control.paused || self.control.is_ending() {
+            return Ok(false);
+        }
+        let Some(letters) = &mut self.letters else { return Ok(false) };
+        let group = self.control.attend(letters.next()).await??;
+        if group.is_empty() {
+            self.letters = None;
+            return Ok(false);
+        }
+        self.changed();
+        for Again { id, letter, entry } in group {
+            self.count_again(&letter, matches!(entry, Entry::Sink(..)));
+            self.tally.retried.push(id);
+            match entry {
+                Entry::Front(item) => {
+                    self.transforms.apply(&mut Batch::from(vec![item]), &mut self.out)?;
+                    self.deliver().await?;
+                }
+                Entry::Transform(name, item) => {
+                    if !self.transforms.apply_from(&name, &mut Batch::from(vec![item]), &mut self.out)? {
+                        return Err(nowhere("transform", &name).into());
+                    }
+                    self.deliver().await?;
+                }
+                Entry::Sink(name, item) => {
+                    let found = self.sinks.iter_mut().enumerate().find(|(_, slot)| slot.name == name);
+                    let Some((index, slot)) = found else { return Err(nowhere("sink", &name).into()) };
+                    slot.batch.push(item);
+                    self.tally.sinks[index].written += 1;
+                    let written = self.control.attend(slot.sink.write(&mut slot.batch)).await?;
+                    written.map_err(|error| error.at(&name))?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a letter from the dead of the accounts that it is in; to others it is new.
+    fn count_again(&mut self, letter: &DeadLetter, only_its_sink: bool) {
+        let ledger = &self.checkpoint.ledger;
+        for (slot, tally) in self.sinks.iter().zip(&mut self.tally.sinks) {
+            if ledger.counts(letter, &slot.name) {
+                tally.retried += 1;
+            } else if !only_its_sink || letter.stage == slot.name {
+                tally.joined += 1;
+            }
+        }
+    }
+}
+
+fn nowhere(kind: &str, name: &Name) -> Error {
+    Error::config(format!("the pipeline has no {kind} `{name}` that takes dead letters"))
+}
