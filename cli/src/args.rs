@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use afferent::afferent_core::{LetterId, Name, config::Span};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
-use crate::import::Destination;
+use crate::{import::Destination, retry::RetryArgs};
 
 /// Health data pipelines: declarative, checkpointed, exactly once.
 #[derive(Debug, Parser)]
@@ -85,7 +85,7 @@ Examples:
   afferent import export.zip --dry-run"
     )]
     Import(ImportArgs),
-    /// Look at records that could not be processed or delivered
+    /// Look at records that could not be processed or delivered, and put them in again
     #[command(
         subcommand,
         after_help = "\
@@ -203,6 +203,19 @@ Examples:
         #[arg(long)]
         reveal: bool,
     },
+    /// Put them into the pipeline again, where they were rejected
+    ///
+    /// Nothing is read from the pipeline's sources. What is rejected again is a
+    /// dead letter again. It ends when the receivers have acknowledged
+    /// everything. Interrupted at any moment, it loses and repeats nothing.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
+Examples:
+  afferent dlq retry vitals.toml --all
+  afferent dlq retry vitals.toml 12.0 12.1 --timeout 10min"
+    )]
+    Retry(RetryArgs),
     /// Remove them for good
     #[command(after_help = "\
 Examples:

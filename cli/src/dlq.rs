@@ -20,6 +20,7 @@ use crate::{
     ui::Ui,
 };
 
+/// All but `retry`, which is a run of the pipeline.
 pub(crate) async fn dlq(command: &DlqCommand, global: &Global, ui: &Ui) -> Exit {
     match go(command, global, ui).await {
         Ok(exit) => exit,
@@ -34,6 +35,7 @@ async fn go(command: &DlqCommand, global: &Global, ui: &Ui) -> Result<Exit> {
         DlqCommand::Ls { pipeline: Some(pipeline), limit } => list(&runtime, pipeline, *limit, ui).await,
         DlqCommand::Show { pipeline, id, reveal } => show(&runtime, pipeline, *id, *reveal, ui).await,
         DlqCommand::Export { pipeline, reveal } => export(&runtime, pipeline, *reveal, ui).await,
+        DlqCommand::Retry(_) => return Err(Error::bug("`retry` is a command of its own")),
         DlqCommand::Drop { pipeline, ids, all, yes } => {
             let ids = (!all).then(|| ids.clone());
             drop_letters(&runtime, pipeline, ids, *yes, ui).await

@@ -231,6 +231,7 @@ impl Destination {
             name: type_name.into(),
             type_name: type_name.to_owned(),
             path: Some(path),
+            format: None,
             guarantee: None,
         }
     }

@@ -6,7 +6,7 @@
 //! | module | what it is about |
 //! |---|---|
 //! | `args` | the command line |
-//! | `run`, `validate`, `import`, `dlq`, `audit`, `explain` | the commands |
+//! | `run`, `validate`, `import`, `dlq`, `retry`, `audit`, `explain` | the commands |
 //! | `drive` | pipelines run to their end, signals, time-outs |
 //! | `render`, `narrator`, `account`, `ui` | what people and programs get to see |
 
@@ -25,6 +25,7 @@ mod narrator;
 mod numbers;
 mod panics;
 mod render;
+mod retry;
 mod run;
 mod signals;
 mod ui;
@@ -35,7 +36,7 @@ use std::{num::NonZero, panic::AssertUnwindSafe, process::ExitCode, thread::avai
 use clap::Parser;
 
 use self::{
-    args::{Cli, Command},
+    args::{Cli, Command, DlqCommand},
     exit::Exit,
     ui::Ui,
 };
@@ -77,6 +78,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Exit {
     match &cli.command {
         Command::Run(args) => block_on(run::run(args, &cli.global, ui), ui),
         Command::Import(args) => block_on(import::import(args, &cli.global, ui), ui),
+        Command::Dlq(DlqCommand::Retry(args)) => block_on(retry::retry(args, &cli.global, ui), ui),
         Command::Dlq(command) => block_on(dlq::dlq(command, &cli.global, ui), ui),
         Command::Audit(args) => block_on(audit::audit(args, &cli.global, ui), ui),
         Command::Validate(args) => validate::validate(args, ui),

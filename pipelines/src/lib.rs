@@ -31,5 +31,5 @@ pub use self::{
     builder::Builder,
     definition::Definition,
     registry::Registry,
-    spec::{DefinitionSource, PipelineSpec, StageFactory},
+    spec::{DefinitionSource, LettersFactory, PipelineSpec, StageFactory},
 };

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use afferent_core::{
     BoxSink, BoxSource, BoxTransform, Name, Record, Result,
-    engine::{BoxStages, Settings, When},
+    engine::{BoxLetters, BoxStages, Settings, When},
     stage::Line,
 };
 
@@ -15,6 +15,9 @@ use crate::registry::Make;
 /// It opens nothing; stages are opened by the engine.
 pub type StageFactory = Arc<dyn Fn() -> Result<BoxStages<Record>> + Send + Sync>;
 
+/// Gives the dead letters that are left to put in again, for each start.
+pub type LettersFactory = Arc<dyn Fn() -> BoxLetters<Record, Record> + Send + Sync>;
+
 /// What is needed to run a pipeline. Clones are cheap and share the factory.
 #[derive(Clone)]
 pub struct PipelineSpec {
@@ -24,6 +27,8 @@ pub struct PipelineSpec {
     pub settings: Settings,
     /// Makes its stages.
     pub factory: StageFactory,
+    /// Dead letters to put in again; with them it pulls from no source.
+    pub letters: Option<LettersFactory>,
     /// What it was read from. `None` for a pipeline made in Rust code, which only its host can start again.
     pub source: Option<DefinitionSource>,
 }
@@ -44,7 +49,7 @@ impl PipelineSpec {
         settings: Settings,
         factory: impl Fn() -> Result<BoxStages<Record>> + Send + Sync + 'static,
     ) -> PipelineSpec {
-        PipelineSpec { name: name.into(), settings, factory: Arc::new(factory), source: None }
+        PipelineSpec { name: name.into(), settings, factory: Arc::new(factory), letters: None, source: None }
     }
 }
 

@@ -104,3 +104,58 @@ fn accounts_are_audited() {
     }
     assert_eq!(std::fs::read_dir(empty.path()).expect("the place").count(), 0);
 }
+
+/// A line with a heart rate, and with `extra` keys.
+fn record(number: u32, extra: &str) -> String {
+    format!(
+        "{{\"id\":\"00000000-0000-4000-8000-{number:012}\",\"type\":\"HKQuantityTypeIdentifierHeartRate\",\
+         \"start\":\"2025-01-01T00:00:00Z\",\"end\":\"2025-01-01T00:00:00Z\",\"value\":60.0,\"unit\":\"count/min\"{extra}}}\n"
+    )
+}
+
+/// Scenario: lines that a strict source refuses are put in again through a file that is not strict any more; one can never be
+/// read. Guarantees: G1, G2: each is delivered once, a second retry finds nothing, the account balances; nothing is read
+/// from the source again.
+#[test]
+fn what_a_source_refused_is_put_in_again() {
+    let place = Place::new(BINARY);
+    let lines_in = [
+        record(1, ""),
+        record(2, ",\"mood\":\"good\""),
+        "nonsense\n".to_owned(),
+        record(3, ",\"mood\":\"bad\""),
+    ];
+    place.write("in.ndjson", lines_in.concat());
+    place.write("copy.toml", COPY.replace("path = \"in.ndjson\"", "path = \"in.ndjson\"\nstrict = true"));
+    place.run(&["run", "copy.toml"]).exits(65);
+    place.write("copy.toml", COPY);
+    place.write("in.ndjson", [&lines_in.concat()[..], &record(4, "")].concat());
+
+    place.run(&["dlq", "retry", "copy.toml"]).exits(2);
+    let ran = place.run(&["dlq", "retry", "copy.toml", "99.0"]).exits(65);
+    assert!(ran.stderr.contains("no such letter"), "{}", ran.stderr);
+    let ran = place.run(&["dlq", "retry", "copy.toml", "--all"]).exits(65);
+    assert!(
+        ran.stderr.contains("put in 2 dead letters again; 0 dead again, 1 passed over"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!ran.stderr.contains("nonsense"), "{}", ran.stderr);
+    let out = place.read("out.ndjson");
+    assert_eq!(out.lines().count(), 3, "{out}");
+    assert!(out.contains("good") && out.contains("bad"), "{out}");
+    let account = &lines(&place.run(&["audit", "copy", "-o", "json"]).exits(0).stdout)[0];
+    assert_eq!(
+        (&account["read"], &account["delivered"], &account["dead"]),
+        (&4.into(), &3.into(), &1.into()),
+        "{account}"
+    );
+    let ran = place.run(&["dlq", "retry", "copy.toml", "--all", "-o", "json"]).exits(65);
+    let report = lines(&ran.stdout).pop().expect("a report");
+    assert_eq!((&report["put_in"], &report["dead_again"]), (&0.into(), &0.into()), "{report}");
+    assert_eq!(place.read("out.ndjson"), out);
+
+    place.run(&["run", "copy.toml"]).exits(0);
+    assert_eq!(place.read("out.ndjson").lines().count(), 4, "the source goes on where it was");
+    assert_eq!(lines(&place.run(&["dlq", "ls", "copy", "-o", "json"]).exits(0).stdout).len(), 1);
+}

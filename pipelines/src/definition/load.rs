@@ -8,6 +8,14 @@ use std::{
 };
 
 use afferent_core::{Name, Problem, Record, config::Configure, engine::When};
+use afferent_formats::Format;
+use serde::{
+    Deserialize,
+    de::{
+        IntoDeserializer,
+        value::{Error as ValueError, StrDeserializer},
+    },
+};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -208,8 +216,14 @@ impl Loader<'_> {
         if let (Some(path), Some(value)) = (&path, table.get("path")) {
             self.check_path(path, value.span(), kind, &owner);
         }
-        let mut info =
-            StageInfo { kind, name: Name::from(name), type_name: type_name.clone(), path, guarantee: None };
+        let mut info = StageInfo {
+            kind,
+            name: Name::from(name),
+            type_name: type_name.clone(),
+            path,
+            format: None,
+            guarantee: None,
+        };
 
         let Some(row) = rows.get(&type_name) else {
             self.diagnostics.push(unknown_type(&type_name, anchor, kind, rows, registry));
@@ -217,6 +231,7 @@ impl Loader<'_> {
         };
         let Loaded { make, diagnostics, problems, guarantee } = row.load(table, &owner, self.base);
         info.guarantee = guarantee;
+        info.format = (kind == StageKind::Source && row.keys.contains(&"format")).then(|| format_of(table));
         self.diagnostics.extend(diagnostics);
         for problem in problems {
             let diagnostic = self.problem(table, &owner, problem);
@@ -393,6 +408,14 @@ fn finish(span: Range<usize>, path: &str, owner: &Owner<'_>, problem: Problem) -
         None => diagnostic,
     };
     if problem.warning { diagnostic.warning() } else { diagnostic }
+}
+
+/// What a source reads, by the key that all sources with formats share. That its value is one is checked elsewhere.
+fn format_of(table: &DeTable<'_>) -> Format {
+    let text = table.get("format").map(|value| value.get_ref());
+    let Some(DeValue::String(text)) = text else { return Format::default() };
+    let text: StrDeserializer<'_, ValueError> = (**text).into_deserializer();
+    Format::deserialize(text).unwrap_or_default()
 }
 
 /// A value's type with its article.

@@ -38,6 +38,7 @@ use std::{
 };
 
 use afferent_core::{Name, config::Guarantee, engine::Settings};
+use afferent_formats::Format;
 
 pub use self::{
     checkpoint::Checkpoint,
@@ -76,6 +77,8 @@ pub struct StageInfo {
     pub type_name: String,
     /// The file or directory it reads or writes, if it has a `path`; not where the environment is part of it.
     pub path: Option<PathBuf>,
+    /// The form of what it reads, if it is a source that can be told.
+    pub format: Option<Format>,
     /// What it promises, if it is a sink that says so.
     pub guarantee: Option<Guarantee>,
 }

@@ -15,6 +15,9 @@
 //! minute the back-off begins anew. An applied pipeline is started again for ever; one that was merely run gives up
 //! after [`MAX_RESTARTS`], so that a foreground job ends. Other errors end it as failed; its desired state stays.
 //!
+//! **Retrying.** [`retry`](Runtime::retry) makes of a pipeline one that puts its dead letters in again instead of pulling
+//! from its sources. It is run like any other, and not beside it.
+//!
 //! **Ending.** [`shutdown`](Runtime::shutdown) stops all pipelines, kills those that do not stop in time, and closes
 //! the store; what should run stays so. Dropping the last `Runtime` kills them: nothing is lost, epochs are replayed.
 //!
@@ -28,6 +31,7 @@
 
 mod directory;
 mod handle;
+mod letters;
 mod options;
 mod pipelines;
 mod run;
@@ -39,6 +43,7 @@ mod tests;
 
 pub use self::{
     handle::Handle,
+    letters::{Retry, RetryReport, Selection},
     options::RuntimeOptions,
     pipelines::{Resumed, Runtime},
     status::{PipelineState, PipelineStatus},

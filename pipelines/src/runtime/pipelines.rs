@@ -18,14 +18,14 @@ use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Handle, PipelineState, PipelineStatus, RuntimeOptions, directory,
+    Handle, PipelineState, PipelineStatus, Retry, RuntimeOptions, Selection, directory,
     run::{Phase, Run},
     slot::{Known, Slot},
     supervisor::{World, supervise},
 };
 use crate::{
     PipelineSpec,
-    definition::{MAX_PIPELINE_NAME, is_name},
+    definition::{MAX_PIPELINE_NAME, StageInfo, is_name},
     state::{Desired, RedbStore, StoredDefinition},
 };
 
@@ -114,6 +114,25 @@ impl Runtime {
         }
         slot.set(spec, false);
         self.start_slot(&slot)
+    }
+
+    /// What puts dead letters of `spec`'s pipeline in again; `stages` are those of its definition.
+    ///
+    /// # Errors
+    /// `Config` when the pipeline has no checkpoint, and so no dead letters.
+    pub async fn retry(
+        &self,
+        spec: PipelineSpec,
+        stages: &[StageInfo],
+        selection: Selection,
+    ) -> Result<Retry> {
+        let Some(checkpoint) = self.store().last_checkpoint(&spec.name).await? else {
+            return Err(Error::config(format!(
+                "there is no checkpoint of `{}` in this state directory; check the name and --data",
+                spec.name
+            )));
+        };
+        Ok(Retry::new(spec, stages, selection, checkpoint.epoch, self.store().clone()))
     }
 
     /// Stores a pipeline and that it should run, and starts it; one of the same name is stopped first.

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::run::{Phase, Run};
 use crate::{
-    StageFactory,
+    LettersFactory, StageFactory,
     state::{Desired, RedbStore},
 };
 
@@ -120,7 +120,7 @@ async fn life(
         events: events.clone(),
         kill: run.kill.clone(),
     };
-    let life = engine_of(cx, run.spec.factory.clone());
+    let life = engine_of(cx, run.spec.factory.clone(), run.spec.letters.clone());
     AssertUnwindSafe(life).catch_unwind().await.unwrap_or_else(|_| {
         // Its message may hold anything, so it is only where the panic hook puts it.
         let error = Error::bug("the pipeline panicked; see the log, and report it");
@@ -132,8 +132,15 @@ async fn life(
 /// The engine's future, boxed: a task is no larger while it backs off, and its memory is given back then. It is a
 /// function of its own because the compiler can't prove that a future which holds boxed stages is `Send` once it is
 /// inside another.
-fn engine_of(cx: EngineCx, factory: StageFactory) -> BoxFuture<'static, Result<Outcome>> {
-    Box::pin(engine::run(cx, move || factory()))
+fn engine_of(
+    cx: EngineCx,
+    factory: StageFactory,
+    letters: Option<LettersFactory>,
+) -> BoxFuture<'static, Result<Outcome>> {
+    match letters {
+        None => Box::pin(engine::run(cx, move || factory())),
+        Some(letters) => Box::pin(engine::retry(cx, move || factory(), move || letters())),
+    }
 }
 
 /// Whether starting again would only meet the same error.

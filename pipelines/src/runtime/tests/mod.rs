@@ -4,6 +4,7 @@ mod commands;
 mod failures;
 mod idle;
 mod restart;
+mod retry;
 
 use std::{
     path::Path,
