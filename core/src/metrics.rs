@@ -2,7 +2,7 @@
 //!
 //! Labels are `pipeline` and `stage`, never a subject, a type or a value (G8).
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::{Name, ledger::Account};
 
@@ -26,6 +26,7 @@ const SUPERSEDED: &str = "afferent_records_superseded_total";
 const DEAD: &str = "afferent_records_dead_total";
 const EPOCHS: &str = "afferent_epochs_committed_total";
 const RESTARTS: &str = "afferent_restarts_total";
+const LETTERS_DROPPED: &str = "afferent_dead_letters_dropped_total";
 const CLOSE_SECONDS: &str = "afferent_epoch_close_seconds";
 
 /// Every metric there is.
@@ -45,6 +46,12 @@ pub const METRICS: &[Metric] = &[
         meaning: "records a newer one beat or a result absorbed",
     },
     Metric { name: DEAD, unit: Unit::Count, counter: true, meaning: "records in the dead letters" },
+    Metric {
+        name: LETTERS_DROPPED,
+        unit: Unit::Count,
+        counter: true,
+        meaning: "dead letters dropped because of their age or for room, where the pipeline says so",
+    },
     Metric { name: EPOCHS, unit: Unit::Count, counter: true, meaning: "epochs committed" },
     Metric { name: RESTARTS, unit: Unit::Count, counter: true, meaning: "starts after an error" },
     Metric {
@@ -53,6 +60,16 @@ pub const METRICS: &[Metric] = &[
         counter: false,
         meaning: "time from the last batch of an epoch to its publication",
     },
+];
+
+const LETTERS_BYTES: &str = "afferent_dead_letters_bytes";
+const LETTERS_AGE: &str = "afferent_dead_letters_oldest_seconds";
+
+/// Every gauge of the engine there is: name, unit and meaning. They are set while there are dead letters, every ten
+/// minutes.
+pub const GAUGES: &[(&str, Unit, &str)] = &[
+    (LETTERS_BYTES, Unit::Bytes, "bytes of dead letters, of which `dead_letters.max_bytes` is the limit"),
+    (LETTERS_AGE, Unit::Seconds, "age of the oldest dead letter; 0 without any"),
 ];
 
 /// Tells the installed recorder what each metric means.
@@ -64,6 +81,15 @@ pub fn describe() {
             describe_histogram!(metric.name, metric.unit, metric.meaning);
         }
     }
+    for (name, unit, meaning) in GAUGES {
+        describe_gauge!(*name, *unit, *meaning);
+    }
+}
+
+/// Says what a pipeline has of dead letters.
+pub(crate) fn letters_held(pipeline: &Name, bytes: u64, oldest_seconds: f64) {
+    gauge!(LETTERS_BYTES, "pipeline" => pipeline.to_string()).set(bytes as f64);
+    gauge!(LETTERS_AGE, "pipeline" => pipeline.to_string()).set(oldest_seconds);
 }
 
 /// Counts what an epoch added to a sink's account.
@@ -85,6 +111,11 @@ pub(crate) fn account(pipeline: &Name, sink: &Name, before: &Account, after: &Ac
 pub(crate) fn epoch(pipeline: &Name, seconds: f64) {
     counter!(EPOCHS, "pipeline" => pipeline.to_string()).increment(1);
     histogram!(CLOSE_SECONDS, "pipeline" => pipeline.to_string()).record(seconds);
+}
+
+/// Counts dead letters that were dropped.
+pub(crate) fn letters_dropped(pipeline: &Name, count: u64) {
+    counter!(LETTERS_DROPPED, "pipeline" => pipeline.to_string()).increment(count);
 }
 
 /// Counts a start after an error.

@@ -39,6 +39,12 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// What is kept.
+    pub fn bytes(&self) -> &[u8] {
+        let (Payload::Record(bytes) | Payload::Raw(bytes) | Payload::Head { head: bytes, .. }) = self;
+        bytes
+    }
+
     /// The record, if it is one and can be read.
     pub fn to_record(&self) -> Option<Record> {
         match self {
@@ -108,10 +114,7 @@ impl Reject {
 
     /// How many bytes of payload are kept.
     pub fn bytes(&self) -> usize {
-        match &self.payload {
-            Payload::Record(bytes) | Payload::Raw(bytes) => bytes.len(),
-            Payload::Head { head, .. } => head.len(),
-        }
+        self.payload.bytes().len()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::CheckpointStore;
-use crate::{DeadLetter, Epoch, Fence, LetterId, RecordKey, Result, reject::LetterKeeper};
+use super::{CheckpointStore, LetterLimits, make_room};
+use crate::{DeadLetter, Epoch, Fence, LetterId, RecordKey, Result, clock::Clock, reject::LetterKeeper};
 
 /// How far the receiver of an uploading sink is, saved in one step apart from checkpoints: a body is acknowledged
 /// long after the epoch it was made in.
@@ -22,12 +22,19 @@ pub struct Acknowledgement {
 pub struct Acknowledgements {
     store: Arc<dyn CheckpointStore>,
     fence: Fence,
+    limits: LetterLimits,
+    clock: Arc<dyn Clock>,
 }
 
 impl Acknowledgements {
-    /// Those of the sink that `fence` names.
-    pub fn new(store: Arc<dyn CheckpointStore>, fence: Fence) -> Acknowledgements {
-        Acknowledgements { store, fence }
+    /// Those of the sink that `fence` names, in a pipeline whose dead letters have `limits`.
+    pub fn new(
+        store: Arc<dyn CheckpointStore>,
+        fence: Fence,
+        limits: LetterLimits,
+        clock: Arc<dyn Clock>,
+    ) -> Acknowledgements {
+        Acknowledgements { store, fence, limits, clock }
     }
 
     /// The state that was saved last; `None` before the first.
@@ -41,9 +48,13 @@ impl Acknowledgements {
     /// Saves, durably.
     ///
     /// # Errors
-    /// `Fenced` when a newer generation has come, `Transient` when a letter to withdraw is no longer dead; both change
-    /// nothing. After any other error the outcome is unknown.
+    /// `Fenced` when a newer generation has come, `State` when there is no room for its dead letters, `Transient` when a
+    /// letter to withdraw is no longer dead; these change nothing. After any other error the outcome is unknown.
     pub async fn save(&self, acknowledgement: Acknowledgement) -> Result<()> {
+        if !acknowledgement.dead_letters.is_empty() {
+            let new = acknowledgement.dead_letters.iter().map(DeadLetter::bytes).sum();
+            make_room(&*self.store, &self.fence.pipeline, &self.limits, new, self.clock.now()).await?;
+        }
         self.store.acknowledge(&self.fence, acknowledgement).await
     }
 

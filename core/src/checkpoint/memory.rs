@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Acknowledgement, Checkpoint, CheckpointStore, Epoch, Generation, KEPT_CHECKPOINTS, Loaded, Save, Saved,
-    StateRows, StoreId,
+    Acknowledgement, Checkpoint, CheckpointStore, Epoch, Generation, KEPT_CHECKPOINTS, LettersHeld, Loaded,
+    Save, Saved, StateRows, StoreId, Trim,
 };
 use crate::{
     DeadLetter, Error, Fence, LetterId, Name, RecordKey, Result, Snapshot,
@@ -258,6 +258,29 @@ impl CheckpointStore for MemoryStore {
             .filter(|(id, letter)| Some(**id) > after && !matches!(letter.fate, Fate::Retried(_)))
             .take(limit);
         Ok(shown.map(|(id, letter)| (*id, letter.clone())).collect())
+    }
+
+    async fn letters_held(&self, pipeline: &Name) -> Result<LettersHeld> {
+        let letters = self.letters(pipeline, None, usize::MAX).await?;
+        let dead = letters.iter().filter(|(_, letter)| letter.fate == Fate::Dead);
+        let oldest = dead.map(|(_, letter)| letter.time).next();
+        Ok(LettersHeld { bytes: letters.iter().map(|(_, letter)| letter.bytes()).sum(), oldest })
+    }
+
+    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64> {
+        let mut bytes = self.letters_held(pipeline).await?.bytes;
+        let mut pipelines = self.pipelines();
+        let Some(entry) = pipelines.get_mut(pipeline) else { return Ok(0) };
+        let mut dropped = 0;
+        entry.letters.retain(|_, letter| {
+            if !trim.drops(letter, bytes) {
+                return true;
+            }
+            bytes -= letter.bytes();
+            dropped += u64::from(letter.fate == Fate::Dead);
+            false
+        });
+        Ok(dropped)
     }
 
     async fn withdrawable(

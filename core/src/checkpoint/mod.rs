@@ -5,6 +5,7 @@
 //! epoch is finished from the tokens.
 
 mod acknowledgement;
+mod letters;
 mod memory;
 mod store;
 
@@ -12,8 +13,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub(crate) use self::letters::make_room;
 pub use self::{
     acknowledgement::{Acknowledgement, Acknowledgements},
+    letters::{LetterLimits, LettersHeld, OnFull, Trim},
     memory::MemoryStore,
     store::{CheckpointStore, Fallback, Loaded, Save, Saved, StateRows, StoreId},
 };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Acknowledgement, Checkpoint, Epoch, Generation, Position};
+use super::{Acknowledgement, Checkpoint, Epoch, Generation, LettersHeld, Position, Trim};
 use crate::{DeadLetter, Fence, LetterId, Name, RecordKey, Result, Snapshot, reject::LetterKeeper};
 
 /// Identity of a checkpoint store: fences in sinks are keyed by it, because generations of two stores can't
@@ -142,6 +142,12 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
         passed: Vec<RecordKey>,
         keeper: LetterKeeper,
     ) -> Result<Vec<(LetterId, DeadLetter)>>;
+
+    /// What the pipeline has of dead letters.
+    async fn letters_held(&self, pipeline: &Name) -> Result<LettersHeld>;
+
+    /// Drops letters for good, as `trim` says; how many of them were dead. Accounts go on counting them.
+    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64>;
 
     /// The first `limit` of [`letters`](CheckpointStore::letters), without their ids.
     async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {

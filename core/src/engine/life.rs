@@ -11,11 +11,12 @@ use super::{
     retry::BoxLetters,
     stages::{CopyItem, Superseding},
     tally::{SinkTally, Tally},
+    watch::LetterWatch,
 };
 use crate::{
     Batch, Checkpoint, Committed, DeadLetter, Emit, Epoch, Error, ErrorKind, Generation, LetterId, Name,
     Pulled, Reject, Result, Sink, Snapshot, Source, Token,
-    checkpoint::Save,
+    checkpoint::{Save, make_room},
     clock::{self, Instant},
     event::EventKind,
     ledger::Ledger,
@@ -45,6 +46,8 @@ pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item 
     pub(super) sinks: Vec<OpenSink<K>>,
     pub(super) copy: Option<CopyItem<X::Out>>,
     pub(super) superseding: Option<Superseding<X::Out>>,
+    /// When it looks at its dead letters.
+    pub(super) watch: LetterWatch,
     /// Whether this is a retry: dead letters are put in, and no source is pulled from.
     pub(super) retrying: bool,
     /// Those of a retry that are left.
@@ -101,6 +104,7 @@ where
             if retried {
                 continue;
             }
+            self.look_at_letters().await?;
             let due = self.due();
             let pulling = !self.control.paused && !self.control.is_ending();
             let woke = tokio::select! {
@@ -112,7 +116,12 @@ where
             match woke {
                 Woke::Command(command) => self.control.receive(command),
                 Woke::Pulled(completed) => close = self.pulled(completed).await?,
-                Woke::Due => close = true,
+                Woke::Due => {
+                    self.sinks
+                        .iter()
+                        .try_for_each(|slot| slot.sink.check().map_err(|error| error.at(&slot.name)))?;
+                    close = true;
+                }
             }
         }
     }
@@ -141,13 +150,13 @@ where
         (idle && self.world.settings.until_idle).then_some(End::Idle)
     }
 
-    /// When the loop must wake up though nothing happens: to close an epoch that has changed, or to look whether what is
-    /// pending has been acknowledged. Otherwise an idle pipeline has no timer.
+    /// When the loop must wake up though nothing happens: to close an epoch that has changed, to look whether what is
+    /// pending has been acknowledged, or how old its dead letters are. Otherwise an idle pipeline has no timer.
     fn due(&self) -> Option<Instant> {
-        if let Some(opened) = self.opened_at {
-            return Some(opened + self.world.settings.every);
-        }
-        (self.recorded_pending() > 0).then(|| clock::instant() + PENDING_CHECK)
+        let closing = self.opened_at.map(|opened| opened + self.world.settings.every);
+        let closing =
+            closing.or_else(|| (self.recorded_pending() > 0).then(|| clock::instant() + PENDING_CHECK));
+        closing.into_iter().chain(self.watch.due()).min()
     }
 
     fn pending(&self) -> u64 {
@@ -348,6 +357,7 @@ where
         crash_point!("close.prepared");
 
         let withdrawn = self.withdraw(epoch).await?;
+        self.make_room_for_letters().await?;
         let ledger = self.ledger(epoch, held)?;
         let mut positions = self.checkpoint.positions.clone();
         for slot in &self.pulls.slots {
@@ -396,6 +406,9 @@ where
         self.control.status.epoch = Some(epoch);
         self.control.status.ledger = ledger.clone();
         self.control.events.send(EventKind::Committed { epoch, ledger: Arc::new(ledger.clone()) });
+        if ledger.dead_letters > before.ledger.dead_letters {
+            self.watch.begin();
+        }
         if dead > 0 {
             self.control.events.send(EventKind::DeadLettered { count: dead, total: ledger.dead_letters });
         }
@@ -415,6 +428,20 @@ where
             )));
         }
         Ok(ledger)
+    }
+
+    /// Sees to it that the dead letters of the epoch have room.
+    async fn make_room_for_letters(&mut self) -> Result<(), Abort> {
+        if self.tally.dead_letters.is_empty() {
+            return Ok(());
+        }
+        let new: u64 = self.tally.dead_letters.iter().map(DeadLetter::bytes).sum();
+        // What is put in again makes room.
+        let new = new.saturating_sub(self.tally.retried_bytes);
+        let (store, pipeline) = (self.world.store.clone(), self.world.pipeline.clone());
+        let (limits, now) = (self.world.settings.letters, self.world.clock.now());
+        self.control.attend(make_room(&*store, &pipeline, &limits, new, now)).await??;
+        Ok(())
     }
 
     /// Withdraws the dead letters that what passed in `epoch` supersedes: marks those of the epoch itself, and gives the

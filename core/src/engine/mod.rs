@@ -53,6 +53,7 @@ mod start;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -73,6 +74,7 @@ use self::{
 use crate::{
     CheckpointStore, Epoch, Error, ErrorKind, Limits, Name, Result, Sink, Source,
     blocking::Blocking,
+    checkpoint::LetterLimits,
     clock::{self, Clock},
     disk::Disk,
     driver::Drivers,
@@ -95,6 +97,8 @@ pub struct Settings {
     pub bytes: u64,
     /// How much one pull may give.
     pub limits: Limits,
+    /// How many dead letters there may be.
+    pub letters: LetterLimits,
     /// End when at one instant all sources are drained, everything is committed and nothing is pending.
     pub until_idle: bool,
 }
@@ -108,6 +112,7 @@ impl Default for Settings {
             records: 1_000_000,
             bytes: 1 << 30,
             limits: Limits::default(),
+            letters: LetterLimits::default(),
             until_idle: false,
         }
     }

@@ -63,6 +63,7 @@ where
         for Again { id, letter, entry } in group {
             self.count_again(&letter, matches!(entry, Entry::Sink(..)));
             self.tally.retried.push(id);
+            self.tally.retried_bytes += letter.bytes();
             match entry {
                 Entry::Front(item) => {
                     self.transforms.apply(&mut Batch::from(vec![item]), &mut self.out)?;

@@ -12,6 +12,7 @@ use super::{
     pulls::{Pulls, SourceSlot},
     retry::BoxLetters,
     tally::Tally,
+    watch::LetterWatch,
 };
 use crate::{
     Checkpoint, Committed, Emit, Epoch, Error, Fence, Generation, Incarnation, Name, Opened, Position,
@@ -87,6 +88,7 @@ where
                 .collect(),
             copy,
             superseding,
+            watch: LetterWatch::default(),
             retrying,
             letters,
             out: Emit::new(),
@@ -104,6 +106,9 @@ where
         }
         life.control.status.epoch = Some(life.checkpoint.epoch);
         life.control.status.ledger = life.checkpoint.ledger.clone();
+        if life.checkpoint.ledger.dead_letters > 0 {
+            life.watch.begin();
+        }
         if !retrying {
             life.open_sources(sources, &oldest).await?;
         }
@@ -267,7 +272,12 @@ fn sink_cx(
         stage: name.clone(),
         token,
         incarnation,
-        acknowledgements: Acknowledgements::new(world.store.clone(), fence.clone()),
+        acknowledgements: Acknowledgements::new(
+            world.store.clone(),
+            fence.clone(),
+            world.settings.letters,
+            world.clock.clone(),
+        ),
         drivers: world.drivers.clone(),
         fence,
         clock: world.clock.clone(),

@@ -19,6 +19,8 @@ pub(super) struct Tally {
     pub(super) letters_bytes: u64,
     /// Earlier dead letters that were put in again.
     pub(super) retried: Vec<LetterId>,
+    /// What they counted for in limits.
+    pub(super) retried_bytes: u64,
     /// What came out of the transforms that may withdraw dead letters.
     pub(super) passed: Vec<RecordKey>,
     /// Bytes of input and of dead letters.

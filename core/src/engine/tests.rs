@@ -425,6 +425,74 @@ impl Sink for Uploading {
     }
 }
 
+/// Scenario: a source whose every item is bad, and little room for dead letters. Guarantees: G7, G11: by default the pipeline
+/// stops and passes nothing over, also when it is run again; where it says so the oldest are dropped, and it goes on.
+#[tokio::test(start_paused = true)]
+async fn dead_letters_stop_at_their_bound() {
+    let mut world = World::new();
+    world.settings.limits.records = 10;
+    world.settings.records = 10;
+    world.settings.letters.max_bytes = 5_000;
+    let script = Script { bad: |_| true, ..Script::new((0..1000_u64).collect()) };
+    let name = Name::from("test");
+    for _ in 0..2 {
+        let (cx, _outside) = world.run();
+        let error = run(cx, || stages(script.source(), Recording::default().sink())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State, "{error}");
+        assert!(error.message().contains("dlq ls test"), "{error}");
+        assert!(world.store.letters_held(&name).await.unwrap().bytes <= 5_000);
+    }
+    let generation = world.store.claim(&name).await.unwrap();
+    let ledger = world.store.load(&name, generation).await.unwrap().unwrap().checkpoint.ledger;
+    let kept = world.store.count_dead_letters(&name).await.unwrap();
+    assert!(kept > 0 && ledger.dead_letters == kept, "{kept} are kept of {}", ledger.dead_letters);
+
+    world.settings.letters.on_full = crate::checkpoint::OnFull::DropOldest;
+    let (cx, _outside) = world.run();
+    let outcome = run(cx, || stages(script.source(), Recording::default().sink())).await.unwrap();
+    let account = outcome.ledger.accounts["sink"];
+    assert_eq!((account.read, account.dead), (1000, 1000), "they are dropped, and still accounted for");
+    assert!(world.store.letters_held(&name).await.unwrap().bytes <= 5_000);
+    let letters = world.store.letters(&name, None, 1000).await.unwrap();
+    assert!(letters.iter().any(|(_, letter)| letter.epoch == outcome.epoch.unwrap()), "the newest are there");
+}
+
+/// Scenario: dead letters grow old in an idle pipeline. Guarantees: one alarm says so; where the pipeline says so they are
+/// dropped.
+#[tokio::test(start_paused = true)]
+async fn old_dead_letters_raise_an_alarm() {
+    let mut world = World::new();
+    let script = Script { bad: |_| true, finite: false, ..Script::new((0..10_u64).collect()) };
+    let (mut cx, mut outside) = world.run();
+    // It follows the paused clock.
+    let clock = TestClock::default();
+    cx.clock = Arc::new(clock);
+    let source = script.clone();
+    let task = spawn(run(cx, move || stages(source.source(), Recording::default().sink())));
+    let is_alarm =
+        |event: &EventKind| matches!(event, EventKind::Alarm { message, .. } if message.contains("days old"));
+    let began = clock::instant();
+    outside.event(is_alarm).await;
+    let days = clock::instant().duration_since(began).as_secs_f64() / 86_400.0;
+    assert!((7.0..7.1).contains(&days), "after {days} days");
+    clock::sleep(Duration::from_secs(86_400)).await;
+    while let Ok(event) = outside.events.try_recv() {
+        assert!(!is_alarm(&event.kind), "once is enough");
+    }
+    outside.kill.cancel();
+    task.await.unwrap().unwrap();
+
+    world.settings.letters.max_age = Some(Duration::from_secs(86_400));
+    let (mut cx, outside) = world.run();
+    cx.clock = Arc::new(clock);
+    let task = spawn(run(cx, move || stages(script.source(), Recording::default().sink())));
+    while world.store.count_dead_letters(&Name::from("test")).await.unwrap() > 0 {
+        clock::sleep(Duration::from_secs(60)).await;
+    }
+    outside.kill.cancel();
+    task.await.unwrap().unwrap();
+}
+
 /// Scenario: a sink opens elsewhere and says in the bridging epoch that its receiver refused a record meanwhile; nothing
 /// else happens in that run. Guarantees: G1, the account of the bridging checkpoint says so: its token counts it as known.
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,8 @@ pub trait DynSink<T>: Send + 'static {
     fn commit_boxed<'a>(&'a mut self, epoch: Epoch, token: Option<&'a Token>) -> BoxFuture<'a, Result<()>>;
     /// See [`Sink::pending`].
     fn pending_boxed(&self) -> u64;
+    /// See [`Sink::check`].
+    fn check_boxed(&self) -> Result<()>;
 }
 
 impl<K: Sink> DynSink<K::Item> for K {
@@ -68,6 +70,9 @@ impl<K: Sink> DynSink<K::Item> for K {
     }
     fn pending_boxed(&self) -> u64 {
         self.pending()
+    }
+    fn check_boxed(&self) -> Result<()> {
+        self.check()
     }
 }
 
@@ -90,6 +95,9 @@ impl<T: Send + 'static> Sink for BoxSink<T> {
     }
     fn pending(&self) -> u64 {
         (**self).pending_boxed()
+    }
+    fn check(&self) -> Result<()> {
+        (**self).check_boxed()
     }
 }
 

@@ -71,4 +71,12 @@ pub trait Sink: Send + 'static {
     fn pending(&self) -> u64 {
         0
     }
+
+    /// Whether what it does beside the pipeline goes on; asked while nothing else happens and something is pending.
+    ///
+    /// # Errors
+    /// What ended it.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 }

@@ -129,7 +129,12 @@ impl Surroundings {
             token,
             incarnation: Incarnation::from_u128(1),
             drivers: self.drivers.clone(),
-            acknowledgements: Acknowledgements::new(self.store.clone(), fence.clone()),
+            acknowledgements: Acknowledgements::new(
+                self.store.clone(),
+                fence.clone(),
+                Default::default(),
+                Arc::new(TestClock::default()),
+            ),
             fence,
             clock: Arc::new(TestClock::default()),
             disk: self.disk.clone(),

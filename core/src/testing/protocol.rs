@@ -25,7 +25,7 @@ use super::{Recording, Script, TestClock};
 use crate::{
     Batch, Change, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation, LetterId, Name,
     RecordId, RecordKey, Result, Snapshot, State, StateRows, StoreId, Transform,
-    checkpoint::{Acknowledgement, Loaded, Save, Saved},
+    checkpoint::{Acknowledgement, LettersHeld, Loaded, Save, Saved, Trim},
     disk::OsDisk,
     engine::{self, Again, BoxLetters, End, EngineCx, Entry, Letters, Outcome, Settings, Stages},
     event::Events,
@@ -525,6 +525,13 @@ impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
         limit: usize,
     ) -> Result<Vec<(LetterId, DeadLetter)>> {
         self.store.letters(pipeline, after, limit).await
+    }
+    async fn letters_held(&self, pipeline: &Name) -> Result<LettersHeld> {
+        self.fault()?;
+        self.store.letters_held(pipeline).await
+    }
+    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64> {
+        self.store.trim_letters(pipeline, trim).await
     }
     async fn withdrawable(
         &self,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     Change, Checkpoint, CheckpointStore, DeadLetter, Epoch, ErrorKind, Fence, Generation, Incarnation, Kind,
     LetterId, MemoryStore, Name, Position, Record, RecordId, RecordKey, Result, Snapshot, Timestamp, Value,
-    checkpoint::{Acknowledgement, KEPT_CHECKPOINTS, Save},
+    checkpoint::{Acknowledgement, KEPT_CHECKPOINTS, LettersHeld, Save, Trim},
     random::Random,
     reject::{Fate, LetterKeeper, Payload, RejectedBy},
 };
@@ -91,6 +91,7 @@ pub async fn store_contract<S: CheckpointStore>(mut open: impl AsyncFnMut(Option
     dead_letters(&mut open).await;
     acknowledgements(&mut open).await;
     settling(&mut open).await;
+    trimming(&mut open).await;
     forgetting(&mut open).await;
     for seed in 0..HISTORIES {
         history(&mut open, seed).await;
@@ -259,6 +260,47 @@ async fn settling<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S
     assert_eq!(found.len(), 8, "{found:?}");
     assert_eq!(found[4], (0, 5, Fate::Withdrawn(Epoch(1))));
     assert_eq!(found[6], (0, 7, Fate::Withdrawn(Epoch(0))), "a number is not given to two letters");
+}
+
+/// Letters are counted and dropped: old ones, the oldest for room, withdrawn ones alone.
+async fn trimming<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let store = open(None).await;
+    let (name, time) = (Name::from("a"), Timestamp::from_micros_clamped);
+    let generation = store.claim(&name).await.expect("a claim");
+    assert_eq!(store.letters_held(&name).await.expect("none"), LettersHeld::default());
+    let letters: Vec<DeadLetter> = (0..8)
+        .map(|number| DeadLetter { time: time(number), ..record_letter(0, 1, 0, RejectedBy::Sink) })
+        .collect();
+    let each = letters[0].bytes();
+    let id = |number| LetterId { epoch: Epoch(0), number };
+    let mut first = save("a", generation, 0, Snapshot::Unchanged);
+    first.dead_letters = letters;
+    store.save(first).await.expect("a save");
+    let mut second = save("a", generation, 1, Snapshot::Unchanged);
+    (second.withdrawn, second.retried) = (vec![id(0), id(5)], vec![id(1)]);
+    store.save(second).await.expect("a save");
+    let store = open(Some(store)).await;
+
+    let held = store.letters_held(&name).await.expect("a count");
+    assert_eq!((held.bytes, held.oldest), (7 * each, Some(time(2))), "what was put in again does not count");
+    let numbers = async || {
+        let letters = store.letters(&name, None, 99).await.expect("letters");
+        letters.into_iter().map(|(id, _)| id.number).collect::<Vec<_>>()
+    };
+    for (before, max_bytes, only_withdrawn, dropped, left) in [
+        (None, 7 * each, false, 0, vec![0, 2, 3, 4, 5, 6, 7]),
+        (None, 6 * each, true, 0, vec![2, 3, 4, 5, 6, 7]),
+        (None, 0, true, 0, vec![2, 3, 4, 6, 7]),
+        (Some(time(4)), u64::MAX, false, 2, vec![4, 6, 7]),
+        (None, 2 * each + 1, false, 1, vec![6, 7]),
+    ] {
+        let trim = Trim { before, max_bytes, only_withdrawn };
+        assert_eq!(store.trim_letters(&name, trim).await.expect("a trim"), dropped, "{trim:?}");
+        assert_eq!(numbers().await, left, "{trim:?}");
+        let held = store.letters_held(&name).await.expect("a count");
+        assert_eq!(held.bytes, left.len() as u64 * each);
+    }
+    assert_eq!(store.count_dead_letters(&name).await.expect("a count"), 2);
 }
 
 async fn compare_and_set<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
@@ -487,6 +529,11 @@ async fn compare(
     assert_eq!(
         store.letters(pipeline, None, 1000).await.expect("letters"),
         model.letters(pipeline, None, 1000).await.expect("letters"),
+        "{context}"
+    );
+    assert_eq!(
+        store.letters_held(pipeline).await.expect("a count"),
+        model.letters_held(pipeline).await.expect("a count"),
         "{context}"
     );
     let passed = vec![RecordKey { id: RecordId::from_u128(1), change: Change::Deleted, revision: 0 }];

@@ -95,8 +95,8 @@ pub(super) fn load(
     let report = report(keys.as_ref().map(|keys| keys.name.clone()), diagnostics);
     match keys {
         Some(keys) if !report.has_errors() => Ok(Definition {
+            settings: keys.settings(),
             name: Name::from(keys.name),
-            settings: keys.checkpoint.settings(),
             stages: stages.into(),
             overview,
             name_span: root.get("name").map_or(0..0, |name| name.span()),

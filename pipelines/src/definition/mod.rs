@@ -41,7 +41,7 @@ use afferent_core::{Name, config::Guarantee, engine::Settings};
 use afferent_formats::Format;
 
 pub use self::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, DeadLetters, WhenFull},
     diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Report, Severity},
     environment::{Lookup, process},
     names::{MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},

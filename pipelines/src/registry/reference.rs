@@ -66,6 +66,12 @@ pipeline file.
 A file has `name`, and may have a table `[checkpoint]` with `every` (default `\"1s\"`), `records` (default 1,000,000)
 and `bytes` (default `\"1GiB\"`): whichever comes first closes an epoch.
 
+It may have a table `[dead_letters]`: `max_bytes` (default `\"64MiB\"`) is the room for them. Where it is used up,
+`on_full = \"stop\"` (the default) stops the pipeline before it passes anything over, and `on_full = \"drop_oldest\"` drops
+the oldest; withdrawn ones go first in either case. `max_age` drops older ones (by default none). What is dropped is
+counted in `afferent_dead_letters_dropped_total`. When the oldest is older than `alarm_age` (default `\"7d\"`), an alarm
+says so; `afferent_dead_letters_oldest_seconds` is how old it is.
+
 "
     .to_owned();
     let registry = Registry::builtin();

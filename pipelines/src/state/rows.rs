@@ -105,6 +105,9 @@ pub(super) struct Head {
     /// Whether `letters_by_record` has all of them: not so in a database of before it was there.
     #[serde(default)]
     pub(super) indexed: bool,
+    /// What the letters that were not put in again count for in limits.
+    #[serde(default)]
+    pub(super) letter_bytes: u64,
 }
 
 /// Makes the tables of a new database.
@@ -356,6 +359,22 @@ pub(super) fn letters(
         }
     }
     Ok(letters)
+}
+
+/// The first letter that is dead.
+pub(super) fn oldest_dead(
+    table: &impl ReadableTable<LetterKey, &'static [u8]>,
+    pipeline: &str,
+) -> Result<Option<DeadLetter>, StorageError> {
+    for row in table.range((pipeline, 0, 0)..=(pipeline, u64::MAX, u64::MAX))? {
+        let (key, value) = row?;
+        let (_, epoch, number) = key.value();
+        let letter = letter(pipeline, LetterId { epoch: Epoch(epoch), number }, value.value());
+        if let Some(letter) = letter.filter(|letter| letter.fate == Fate::Dead) {
+            return Ok(Some(letter));
+        }
+    }
+    Ok(None)
 }
 
 /// How many letters of the pipeline there are, without those that were put in again.

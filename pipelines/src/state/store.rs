@@ -9,7 +9,7 @@ use afferent_core::{
     CheckpointStore, DeadLetter, Epoch, Error, Fence, Generation, LetterId, Name, RecordKey, Result,
     StateRows, StoreId,
     blocking::Blocking,
-    checkpoint::{Acknowledgement, Fallback, Loaded, Save, Saved},
+    checkpoint::{Acknowledgement, Fallback, LettersHeld, Loaded, Save, Saved, Trim},
     clock::Clock,
     disk::Disk,
     io_error,
@@ -283,6 +283,26 @@ impl CheckpointStore for RedbStore {
             Ok(rows::letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline, after, limit)?)
         })
         .await
+    }
+
+    async fn letters_held(&self, pipeline: &Name) -> Result<LettersHeld> {
+        let pipeline = pipeline.clone();
+        self.read(move |transaction| {
+            let head = rows::head(&transaction.open_table(PIPELINES)?, &pipeline)?;
+            let Some(head) = head else { return Ok(LettersHeld::default()) };
+            let letters = transaction.open_table(DEAD_LETTERS)?;
+            let oldest = match head.dead_letters {
+                0 => None,
+                _ => rows::oldest_dead(&letters, &pipeline)?.map(|letter| letter.time),
+            };
+            Ok(LettersHeld { bytes: head.letter_bytes, oldest })
+        })
+        .await
+    }
+
+    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64> {
+        let pipeline = pipeline.clone();
+        self.write(move |tables| tables.trim_letters(&pipeline, &trim)).await
     }
 
     async fn withdrawable(

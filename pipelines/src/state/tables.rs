@@ -5,7 +5,7 @@
 
 use afferent_core::{
     DeadLetter, Epoch, Error, Fence, Generation, LetterId, Name, Result, Snapshot, Timestamp,
-    checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved},
+    checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved, Trim},
     reject::Fate,
 };
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
@@ -33,6 +33,14 @@ pub(super) struct Tables<'t> {
     retried: Table<'t, RetriedKey, ()>,
     acknowledged: Table<'t, (&'static str, &'static str), &'static [u8]>,
     definitions: Table<'t, &'static str, &'static [u8]>,
+}
+
+/// A letter's row with another fate, and what it counted for in limits.
+struct Settled {
+    id: LetterId,
+    fate: Fate,
+    bytes: u64,
+    row: Vec<u8>,
 }
 
 /// Versions that a save makes superfluous.
@@ -70,7 +78,7 @@ impl<'t> Tables<'t> {
         };
         head.generation.0 += 1;
         if !head.indexed {
-            self.index_letters(pipeline)?;
+            head.letter_bytes = self.index_letters(pipeline)?;
             head.indexed = true;
         }
         self.put_head(pipeline, &head)?;
@@ -107,8 +115,8 @@ impl<'t> Tables<'t> {
         let settled = self.settled(pipeline, withdrawn.chain(retried))?;
 
         self.put_states(pipeline, epoch, states, &mut digests)?;
-        head.dead_letters += self.put_dead_letters(pipeline, dead_letters, &letters)?;
-        head.dead_letters = head.dead_letters.saturating_sub(self.settle(pipeline, settled)?);
+        self.put_dead_letters(pipeline, dead_letters, &letters, &mut head)?;
+        self.settle(pipeline, settled, &mut head)?;
         let row = rows::seal_checkpoint(pipeline, epoch, &rows::pack(&digests)?, &bytes);
         self.checkpoints.insert((pipeline.as_str(), epoch), row.as_slice())?;
         epochs.push(epoch);
@@ -199,8 +207,8 @@ impl<'t> Tables<'t> {
         let key = [pipeline.as_bytes(), sink.as_bytes()];
         self.acknowledged.insert((pipeline.as_str(), sink.as_str()), seal(&key, state).as_slice())?;
         if !letters.is_empty() || !settled.is_empty() {
-            head.dead_letters += self.put_dead_letters(pipeline, dead_letters, &letters)?;
-            head.dead_letters = head.dead_letters.saturating_sub(self.settle(pipeline, settled)?);
+            self.put_dead_letters(pipeline, dead_letters, &letters, &mut head)?;
+            self.settle(pipeline, settled, &mut head)?;
             self.put_head(pipeline, &head)?;
         }
         Ok(())
@@ -228,6 +236,8 @@ impl<'t> Tables<'t> {
             self.remove_letter(pipeline, id, letter.as_ref())?;
             dropped += 1;
             head.dead_letters = head.dead_letters.saturating_sub(u64::from(fate == Fate::Dead));
+            let bytes = letter.as_ref().map_or(0, DeadLetter::bytes);
+            head.letter_bytes = head.letter_bytes.saturating_sub(bytes);
         }
         self.put_head(pipeline, &head)?;
         Ok(dropped)
@@ -266,7 +276,7 @@ impl<'t> Tables<'t> {
         let dead_letters = self.count_dead(pipeline)?;
         let generation = Generation(u64::try_from(now.as_micros() / 1_000_000).unwrap_or(0));
         let epoch = rows::epochs(&self.checkpoints, pipeline)?.last().copied().map(Epoch);
-        Ok(Head { generation, epoch, dead_letters, fallback: None, indexed: false })
+        Ok(Head { generation, epoch, dead_letters, fallback: None, indexed: false, letter_bytes: 0 })
     }
 
     fn put_states(
@@ -395,13 +405,14 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Adds letters; how many of them are dead.
+    /// Adds letters.
     fn put_dead_letters(
         &mut self,
         pipeline: &Name,
         letters: &[DeadLetter],
         packed: &[Vec<u8>],
-    ) -> Result<u64, StorageError> {
+        head: &mut Head,
+    ) -> Result<(), StorageError> {
         for (letter, packed) in letters.iter().zip(packed) {
             let epoch = letter.epoch.0;
             let of_epoch = (pipeline.as_str(), epoch, 0)..=(pipeline.as_str(), epoch, u64::MAX);
@@ -414,7 +425,9 @@ impl<'t> Tables<'t> {
                 self.letters_by_record.insert((pipeline.as_str(), key.id.as_u128(), epoch, number), ())?;
             }
         }
-        Ok(letters.iter().filter(|letter| letter.fate == Fate::Dead).count() as u64)
+        head.dead_letters += letters.iter().filter(|letter| letter.fate == Fate::Dead).count() as u64;
+        head.letter_bytes += letters.iter().map(DeadLetter::bytes).sum::<u64>();
+        Ok(())
     }
 
     /// The rows of letters with other fates, which are dead.
@@ -422,7 +435,7 @@ impl<'t> Tables<'t> {
         &self,
         pipeline: &Name,
         fates: impl Iterator<Item = (LetterId, Fate)>,
-    ) -> Result<Vec<(LetterId, Fate, Vec<u8>)>, Failure> {
+    ) -> Result<Vec<Settled>, Failure> {
         let mut settled = Vec::new();
         for (id, fate) in fates {
             let row = self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))?;
@@ -430,27 +443,52 @@ impl<'t> Tables<'t> {
             let Some(letter) = letter.filter(|letter| letter.fate == Fate::Dead) else {
                 return Err(Error::transient(format!("dead letter {id} is no longer dead")).into());
             };
+            let bytes = letter.bytes();
             let packed = rows::pack(&DeadLetter { fate, ..letter })?;
-            settled.push((id, fate, rows::seal_letter(pipeline, id, &packed)));
+            settled.push(Settled { id, fate, bytes, row: rows::seal_letter(pipeline, id, &packed) });
         }
         Ok(settled)
     }
 
-    /// Puts rows in the place of letters that were dead; how many.
+    /// Puts rows in the place of letters that were dead.
     fn settle(
         &mut self,
         pipeline: &Name,
-        settled: Vec<(LetterId, Fate, Vec<u8>)>,
-    ) -> Result<u64, StorageError> {
-        let count = settled.len() as u64;
-        for (id, fate, row) in settled {
+        settled: Vec<Settled>,
+        head: &mut Head,
+    ) -> Result<(), StorageError> {
+        head.dead_letters = head.dead_letters.saturating_sub(settled.len() as u64);
+        for Settled { id, fate, bytes, row } in settled {
             let (epoch, number) = (id.epoch.0, id.number);
             self.dead_letters.insert((pipeline.as_str(), epoch, number), row.as_slice())?;
             if let Fate::Retried(by) = fate {
+                head.letter_bytes = head.letter_bytes.saturating_sub(bytes);
                 self.retried.insert((pipeline.as_str(), by.0, epoch, number), ())?;
             }
         }
-        Ok(count)
+        Ok(())
+    }
+
+    /// Drops letters, as [`trim_letters`](afferent_core::CheckpointStore::trim_letters) says.
+    pub(super) fn trim_letters(&mut self, pipeline: &Name, trim: &Trim) -> Result<u64, Failure> {
+        let Some(mut head) = rows::head(&self.pipelines, pipeline)? else { return Ok(0) };
+        let mut dropped = 0;
+        for id in self.letter_ids(pipeline)? {
+            // In order of epochs, which is about that of times: what comes later is not older.
+            if head.letter_bytes <= trim.max_bytes && trim.before.is_none() {
+                break;
+            }
+            let row = self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))?;
+            let Some(letter) = row.and_then(|row| rows::letter(pipeline, id, row.value())) else { continue };
+            if trim.drops(&letter, head.letter_bytes) {
+                self.remove_letter(pipeline, id, Some(&letter))?;
+                head.letter_bytes = head.letter_bytes.saturating_sub(letter.bytes());
+                dropped += u64::from(letter.fate == Fate::Dead);
+            }
+        }
+        head.dead_letters = head.dead_letters.saturating_sub(dropped);
+        self.put_head(pipeline, &head)?;
+        Ok(dropped)
     }
 
     /// Removes the letters that were put in again up to `oldest`, the oldest epoch that is kept.
@@ -504,15 +542,17 @@ impl<'t> Tables<'t> {
         Ok(letters.iter().filter(|(_, letter)| letter.fate == Fate::Dead).count() as u64)
     }
 
-    /// Notes where the letters of each record are, in a database of before that was noted.
-    fn index_letters(&mut self, pipeline: &Name) -> Result<(), StorageError> {
+    /// Notes where the letters of each record are, in a database of before that was noted; what all count for.
+    fn index_letters(&mut self, pipeline: &Name) -> Result<u64, StorageError> {
+        let mut bytes = 0;
         for (id, letter) in rows::letters(&self.dead_letters, pipeline, None, usize::MAX)? {
+            bytes += letter.bytes();
             if let Some(key) = letter.record_key() {
                 let row = (pipeline.as_str(), key.id.as_u128(), id.epoch.0, id.number);
                 self.letters_by_record.insert(row, ())?;
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 
     /// Makes those dead again that an epoch after `good` settled.
@@ -539,6 +579,7 @@ impl<'t> Tables<'t> {
         self.remove_dead_letters(pipeline, good + 1)?;
         self.revive_letters(pipeline, good)?;
         head.dead_letters = self.count_dead(pipeline)?;
+        head.letter_bytes = self.index_letters(pipeline)?;
         Ok(())
     }
 

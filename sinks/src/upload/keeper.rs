@@ -44,7 +44,7 @@ pub(super) struct Saving {
 /// After an error the outcome is unknown, so what is there is read first: dead letters must not be added twice.
 ///
 /// # Errors
-/// `Fenced` when a newer generation has come.
+/// `Fenced` when a newer generation has come, `State` when there is no room for its dead letters.
 pub(super) async fn save(
     acknowledgements: &Acknowledgements,
     mut saving: Saving,
@@ -76,7 +76,7 @@ pub(super) async fn save(
         match result {
             Ok(true) => return Ok(saving.state.counters),
             Ok(false) => in_doubt = None,
-            Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
+            Err(error) if matches!(error.kind(), ErrorKind::Fenced | ErrorKind::State) => return Err(error),
             Err(error) => {
                 failures += 1;
                 if failures == ALARM_AFTER {

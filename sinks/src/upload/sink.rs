@@ -313,6 +313,10 @@ impl<T: Transport> Sink for Upload<T> {
         Ok(())
     }
 
+    fn check(&self) -> Result<()> {
+        self.open.as_ref().map_or(Ok(()), |open| open.driver.check())
+    }
+
     fn pending(&self) -> u64 {
         match self.open.as_ref().map(|open| (&open.mode, &open.driver)) {
             Some((Mode::Outbox { sealed, prepared, .. }, driver)) => {
