@@ -63,12 +63,14 @@ pub const METRICS: &[Metric] = &[
 ];
 
 const LETTERS_BYTES: &str = "afferent_dead_letters_bytes";
+const TYPES_SILENT: &str = "afferent_source_types_silent";
 const LETTERS_AGE: &str = "afferent_dead_letters_oldest_seconds";
 
-/// Every gauge of the engine there is: name, unit and meaning. They are set while there are dead letters, every ten
+/// Every gauge of the engine there is: name, unit and meaning. Those of dead letters are set while there are any, every ten
 /// minutes.
 pub const GAUGES: &[(&str, Unit, &str)] = &[
     (LETTERS_BYTES, Unit::Bytes, "bytes of dead letters, of which `dead_letters.max_bytes` is the limit"),
+    (TYPES_SILENT, Unit::Count, "types that a source should give by its `expect`, and does not"),
     (LETTERS_AGE, Unit::Seconds, "age of the oldest dead letter; 0 without any"),
 ];
 
@@ -84,6 +86,11 @@ pub fn describe() {
     for (name, unit, meaning) in GAUGES {
         describe_gauge!(*name, *unit, *meaning);
     }
+}
+
+/// Says how many types a source should give and does not.
+pub fn types_silent(pipeline: &Name, source: &Name, types: u64) {
+    gauge!(TYPES_SILENT, "pipeline" => pipeline.to_string(), "stage" => source.to_string()).set(types as f64);
 }
 
 /// Says what a pipeline has of dead letters.

@@ -16,6 +16,7 @@
 mod builder;
 pub mod cel;
 pub mod definition;
+mod expect;
 pub mod registry;
 pub mod runtime;
 pub mod spec;

@@ -7,7 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use afferent_core::{Name, Problem, Record, config::Configure, engine::When};
+use afferent_core::{
+    BoxSource, Kind, Name, Problem, Record,
+    config::{Configure, Span},
+    engine::When,
+};
 use afferent_formats::Format;
 use serde::{
     Deserialize,
@@ -35,6 +39,7 @@ use super::{
 };
 use crate::{
     cel::Predicate,
+    expect::{Expected, Expecting},
     registry::{Loaded, Make, Registry, Row, StageKind, absent},
     spec::MakeStages,
 };
@@ -72,7 +77,8 @@ pub(super) fn load(
     let mut stages = MakeStages::default();
     let mut overview = Vec::new();
     for stage in loader.stages(&root, StageKind::Source, registry.sources(), registry) {
-        stages.sources.extend(stage.make.map(|make| (stage.info.name.clone(), make)));
+        let make = stage.make.map(|make| expecting(make, stage.expected));
+        stages.sources.extend(make.map(|make| (stage.info.name.clone(), make)));
         overview.push(stage.info);
     }
     for stage in loader.stages(&root, StageKind::Transform, registry.transforms(), registry) {
@@ -120,6 +126,16 @@ struct Stage<S> {
     /// What makes it, if nothing is wrong with it.
     make: Option<Make<S>>,
     when: Option<Make<When<Record>>>,
+    /// Which types a source should give.
+    expected: Expected,
+}
+
+/// A source of which types are expected, if any are.
+fn expecting(make: Make<BoxSource<Record>>, expected: Expected) -> Make<BoxSource<Record>> {
+    if expected.is_empty() {
+        return make;
+    }
+    Arc::new(move || Ok(Box::new(Expecting::new(make()?, &expected)) as BoxSource<Record>))
 }
 
 impl Loader<'_> {
@@ -204,11 +220,16 @@ impl Loader<'_> {
         let (type_name, anchor) = self.type_name(table, header, kind, rows)?;
         let name = self.name_of(table, &type_name, &anchor, kind, names);
         let owner_name = format!("{word} `{name}`");
-        let shared: &[&str] =
-            if kind == StageKind::Sink { &["type", "name", "when"] } else { &["type", "name"] };
+        let shared: &[&str] = match kind {
+            StageKind::Source => &["type", "name", "expect"],
+            StageKind::Transform => &["type", "name"],
+            StageKind::Sink => &["type", "name", "when"],
+        };
         let owner = Owner { name: &owner_name, anchor: anchor.clone(), shared };
         let when = (kind == StageKind::Sink).then(|| table.get("when")).flatten();
         let when = when.and_then(|value| self.when(value, &owner));
+        let expect = (kind == StageKind::Source).then(|| table.get("expect")).flatten();
+        let expected = expect.map(|value| self.expect(value, &owner)).unwrap_or_default();
         let path = table.get("path").and_then(|value| match value.get_ref() {
             DeValue::String(path) if !self.text[value.span()].contains("${") => Some(self.base.join(&**path)),
             _ => None,
@@ -227,7 +248,7 @@ impl Loader<'_> {
 
         let Some(row) = rows.get(&type_name) else {
             self.diagnostics.push(unknown_type(&type_name, anchor, kind, rows, registry));
-            return Some(Stage { info, make: None, when });
+            return Some(Stage { info, make: None, when, expected });
         };
         let Loaded { make, diagnostics, problems, guarantee } = row.load(table, &owner, self.base);
         info.guarantee = guarantee;
@@ -237,7 +258,7 @@ impl Loader<'_> {
             let diagnostic = self.problem(table, &owner, problem);
             self.diagnostics.push(diagnostic);
         }
-        Some(Stage { info, make, when })
+        Some(Stage { info, make, when, expected })
     }
 
     /// The `type` of a stage, and where it stands.
@@ -342,6 +363,38 @@ impl Loader<'_> {
                 None
             }
         }
+    }
+
+    /// Which types a source should give, and how often at least.
+    fn expect(&mut self, value: &Spanned<DeValue<'_>>, owner: &Owner<'_>) -> Expected {
+        let DeValue::Table(table) = value.get_ref() else {
+            let message = format!("wrong type of `expect` in {}", owner.name);
+            let label =
+                format!("expected a table such as {{ HeartRate = \"6h\" }}, found {}", type_of(value));
+            self.diagnostics.push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message).label(label));
+            return Vec::new();
+        };
+        let mut expected = Expected::new();
+        for (key, value) in table {
+            let kind = Kind::parse(key.get_ref()).map_err(|unknown| unknown.to_string());
+            let limit = match value.get_ref() {
+                DeValue::String(text) => text.parse::<Span>(),
+                _ => Err(format!("expected a time such as \"6h\", found {}", type_of(value))),
+            };
+            let limit = limit.and_then(|limit| match limit.0.is_zero() {
+                true => Err("expected a time, found none".to_owned()),
+                false => Ok(limit.0),
+            });
+            for (span, wrong) in [(key.span(), kind.as_ref().err()), (value.span(), limit.as_ref().err())] {
+                let path = format!("expect.{}", key.get_ref());
+                self.diagnostics
+                    .extend(wrong.map(|wrong| invalid(&codes::BAD_VALUE, span, &path, owner.name, wrong)));
+            }
+            if let (Ok(kind), Ok(limit)) = (kind, limit) {
+                expected.push((kind, limit));
+            }
+        }
+        expected
     }
 
     /// Whether the stage gets in the way of one before it: what one sink writes, no other may write and no source

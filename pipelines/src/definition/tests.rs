@@ -373,3 +373,27 @@ fn when_is_checked() {
     );
     check(&file("url = 'u'\nwhen = 'value > 3'"), &[]);
 }
+
+/// Scenario: types that a source should give, some of them no types and some without a time. Guarantees: each is told at its
+/// place; what is right is accepted by every source.
+#[test]
+fn expected_types_are_checked() {
+    let parse = |expect: &str| {
+        let text = format!(
+            "name = \"a\"\n[[source]]\ntype = \"healthkit\"\nstore = {{ type = \"mock\" }}\ntypes = [\"*\"]\nexpect = {expect}\n[[sink]]\ntype = \"blackhole\"\n"
+        );
+        Definition::parse(&text, Path::new("a.toml"), &Registry::builtin(), &|_| None)
+            .map_err(|report| report.diagnostics.iter().map(|found| found.code.id).collect::<Vec<_>>())
+    };
+    assert!(parse("{ HeartRate = \"6h\", StepCount = \"1d\" }").is_ok());
+    for (expect, count) in [
+        ("\"6h\"", 1),
+        ("{ HartRate = \"6h\" }", 1),
+        ("{ HeartRate = \"6 moons\" }", 1),
+        ("{ HeartRate = 6 }", 1),
+        ("{ HeartRate = \"0s\", HartRate = 1 }", 3),
+    ] {
+        let found = parse(expect).expect_err(expect);
+        assert_eq!(found.len(), count, "{expect}: {found:?}");
+    }
+}

@@ -58,8 +58,9 @@ fn reference() -> String {
     let mut page = "# Components and their keys
 
 This page is generated from the registry and from the documentation of each component. Every source has the keys
-`type` and `name`, every transform too, and every sink `type`, `name` and `when` (a condition in CEL: which records it
-gets; deletions always). A name that is not given is the type, then `type-2`, and so on: it keys the stage's saved
+`type`, `name` and `expect` (`{ HeartRate = \"6h\" }`: an alarm when no record of the type has come for so long, and the
+gauge `afferent_source_types_silent`), every transform `type` and `name`, and every sink `type`, `name` and `when` (a
+condition in CEL: which records it gets; deletions always). A name that is not given is the type, then `type-2`, and so on: it keys the stage's saved
 state. Durations and sizes are texts with a unit: `\"500ms\"`, `\"6h\"`, `\"64KiB\"`. Relative paths are relative to the
 pipeline file.
 

@@ -6,6 +6,10 @@ use afferent_core::{clock, engine::Backoff, event::StageEvents};
 
 use super::{Outcome, SealedBody, Transport, gate::Gate, metrics::Metrics};
 
+/// A body that the receiver can't take for so long, though it takes others, raises an alarm: what it waits for does not come by
+/// itself (a moved address, a conflict that nobody resolves).
+const LATER_ALARM: Duration = Duration::from_secs(600);
+
 /// What the receiver decided.
 #[derive(Debug)]
 pub(super) enum Verdict {
@@ -39,6 +43,8 @@ impl<T: Transport> Courier<T> {
         // Since when the receiver may have it: a moment, and how long that was before.
         let mut doubt = doubt.map(|before| (clock::instant(), before));
         let mut unresolved = false;
+        // Since when the receiver answers that it can't take it, and whether that was told.
+        let (mut refused_since, mut told) = (None, false);
         loop {
             let pass = self.gate.pass().await;
             if let (Some((since, before)), Some(window)) = (doubt, self.dedupe_window)
@@ -72,6 +78,17 @@ impl<T: Transport> Courier<T> {
                 }
                 Outcome::Later { reason, retry_after } => {
                     pass.answered();
+                    let since = *refused_since.get_or_insert(began);
+                    if !told && clock::instant().duration_since(since) > LATER_ALARM {
+                        told = true;
+                        self.events.alarm(format!(
+                            "{} has not taken a body of {} records for {} min, and takes others ({reason}); it is tried again, and what comes after it in its lane waits (Idempotency-Key {})",
+                            self.transport.receiver(),
+                            body.records,
+                            LATER_ALARM.as_secs() / 60,
+                            body.key
+                        ));
+                    }
                     (Some(self.gate.wait(&mut backoff, retry_after)), reason)
                 }
                 Outcome::Unavailable { reason, retry_after, in_doubt } => {

@@ -3,8 +3,13 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use afferent_core::{
-    DeadLetter, Error, Incarnation, Name, Reject, Result, blocking::Blocking, checkpoint::Acknowledgements,
-    clock::Clock, event::StageEvents, random::Random, segment_log::LogPosition,
+    DeadLetter, Error, Incarnation, Name, Reject, Result, Timestamp,
+    blocking::Blocking,
+    checkpoint::Acknowledgements,
+    clock::{self, Clock},
+    event::StageEvents,
+    random::Random,
+    segment_log::LogPosition,
 };
 use afferent_formats::Format;
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -12,6 +17,7 @@ use tokio::sync::watch;
 
 use super::{
     Compression, Key, SealedBody, Transport,
+    age::Ages,
     attempt::{Courier, Sent, Verdict},
     body::Unpacked,
     crash::crash_point,
@@ -79,6 +85,7 @@ pub(super) struct Driver<T> {
     saving: bool,
     letters: Vec<DeadLetter>,
     passed: Passed,
+    ages: Ages,
     progress: watch::Sender<Progress>,
 }
 
@@ -125,6 +132,7 @@ impl<T: Transport> Driver<T> {
             saving: false,
             letters: Vec::new(),
             passed: Passed::default(),
+            ages: Ages::default(),
             progress,
         };
         (driver, seen)
@@ -147,7 +155,10 @@ impl<T: Transport> Driver<T> {
             for lane in 0..self.lanes.len() {
                 self.advance(lane)?;
             }
+            self.ages.look(self.oldest(), &self.cx);
+            let look = self.ages.due();
             tokio::select! {
+                () = clock::sleep_until(look.unwrap_or_else(clock::instant)), if look.is_some() => {}
                 Some(stepped) = self.steps.next(), if !self.steps.is_empty() => self.stepped(stepped)?,
                 more = self.feed.more() => match more {
                     Ok(Some(entry)) => {
@@ -236,6 +247,11 @@ impl<T: Transport> Driver<T> {
     fn low(&self) -> Spot {
         let fronts = self.lanes.iter().filter_map(Lane::front);
         fronts.fold(self.scanned, Spot::min)
+    }
+
+    /// When the oldest body that is not settled was sealed.
+    fn oldest(&self) -> Option<Timestamp> {
+        self.lanes.iter().filter_map(Lane::oldest).min()
     }
 
     /// Begins what `lane` can do now.

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use afferent_core::Timestamp;
+
 use super::{
     body::{Entry, Unpacked},
     feed::{Queued, Spot},
@@ -46,6 +48,13 @@ impl Lane {
     pub(super) fn front(&self) -> Option<Spot> {
         let current = self.current.as_ref().map(|current| current.spot);
         current.or_else(|| self.queue.front().map(|queued| queued.spot))
+    }
+
+    /// When that was sealed.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let current = self.current.as_ref().map(|current| &current.entry);
+        let entry = current.or_else(|| self.queue.front().map(|queued| &queued.entry));
+        entry.map(|entry| entry.head.sealed_at)
     }
 
     /// Makes the next body the current one; `low` is the number before which everything is settled.

@@ -12,6 +12,7 @@ const REFUSED: &str = "afferent_upload_records_refused_total";
 const UNRESOLVED: &str = "afferent_upload_unresolved_total";
 const AVAILABLE: &str = "afferent_upload_receiver_available";
 const PENDING: &str = "afferent_upload_records_pending";
+const OLDEST: &str = "afferent_upload_oldest_seconds";
 
 /// Every counter of uploads there is.
 pub const COUNTERS: &[Metric] = &[
@@ -26,6 +27,7 @@ pub const COUNTERS: &[Metric] = &[
 pub const GAUGES: &[(&str, &str)] = &[
     (AVAILABLE, "1 while the receiver answers, 0 in an outage or while credentials are refused"),
     (PENDING, "records that the receiver has not acknowledged"),
+    (OLDEST, "age in seconds of the oldest body that the receiver has not acknowledged; 0 without any"),
 ];
 
 const fn counting(name: &'static str, unit: Unit, meaning: &'static str) -> Metric {
@@ -80,6 +82,10 @@ impl Metrics {
 
     pub(super) fn pending(&self, records: u64) {
         self.set(PENDING, records as f64);
+    }
+
+    pub(super) fn oldest(&self, seconds: f64) {
+        self.set(OLDEST, seconds);
     }
 
     fn add(&self, name: &'static str, count: u64) {

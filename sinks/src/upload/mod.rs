@@ -60,7 +60,9 @@
 //! | what | what happens |
 //! |---|---|
 //! | the receiver is away, or says so (5xx, 429) | tried again after a back-off of at most 8 s, or after what it asks for; after five failures in a row by one attempt at a time, see `gate` |
-//! | it can't take one body now (409, 404, 408) | that lane waits; the others go on, until 16 MiB lie behind it |
+//! | it can't take one body now (409, 404, 408) | that lane waits; the others go on, until 16 MiB lie behind it; after ten minutes an alarm |
+//! | a body waits for an hour, whatever the reason | an alarm |
+//! | there is no room for dead letters | an alarm; nothing is sent any more, and the pipeline stops (`State`) |
 //! | it refuses the credentials | an alarm; nothing but a try now and then, with credentials that are read anew |
 //! | a body's fate is unknown for longer than `dedupe_window` | an alarm, and `unresolved` is counted; it is sent all the same, because a repeat can be found and a loss can't |
 //! | the disk fails or is full | the engine starts again from the last checkpoint |
@@ -83,6 +85,7 @@
 //! looked at while letters of this receiver are dead. Letters that the engine wrote, also of what has no form in a body or was
 //! refused when sent directly, are the engine's to withdraw.
 
+mod age;
 mod attempt;
 mod body;
 mod compress;

@@ -78,6 +78,20 @@ fn refused_credentials_pause_and_heal() {
     assert!(alarms[0].contains("credentials"), "{alarms:?}");
 }
 
+/// Scenario: the receiver takes nothing, saying that it can't take this body now. Guarantees: G11, an alarm says so after ten
+/// minutes, and another that a body has waited for an hour; each once, and nothing is dropped.
+#[test]
+fn a_body_that_waits_for_long_raises_alarms() {
+    let mut world = World::new(vec![record(1, None)]);
+    world.receiver.behave(Script { later: 1.0, answers_from: 1_500, ..Script::default() });
+    let outcome = world.live(None).unwrap().unwrap();
+    world.compare(&outcome);
+    let alarms = world.alarms();
+    assert_eq!(alarms.len(), 2, "{alarms:?}");
+    assert!(alarms[0].contains("for 10 min"), "{alarms:?}");
+    assert!(alarms[1].contains("waited for the receiver for 6"), "{alarms:?}");
+}
+
 /// Scenario: a body may be at the receiver for longer than that one recognises its key. Guarantees: G1, it is sent all the
 /// same, with one alarm.
 #[test]
