@@ -1,5 +1,8 @@
 //! `afferent dlq` and `afferent audit`: what is dead is shown, written and dropped on purpose, and accounts balance.
 
+use std::time::Duration;
+
+use afferent::afferent_core::random::Random;
 use afferent_tests::Place;
 use serde_json::Value;
 
@@ -158,4 +161,39 @@ fn what_a_source_refused_is_put_in_again() {
     place.run(&["run", "copy.toml"]).exits(0);
     assert_eq!(place.read("out.ndjson").lines().count(), 4, "the source goes on where it was");
     assert_eq!(lines(&place.run(&["dlq", "ls", "copy", "-o", "json"]).exits(0).stdout).len(), 1);
+}
+
+/// Scenario: thousands of dead letters are put in again, and the command is killed with SIGKILL at random moments, until it ends.
+/// Guarantees: G1, G2, G5: each is in the sink once, in order; none is left; the account balances.
+#[test]
+fn a_killed_retry_loses_and_repeats_nothing() {
+    const LETTERS: u32 = 5000;
+    const KILLS: u32 = 12;
+    let place = Place::new(BINARY);
+    place.write("in.ndjson", (0..LETTERS).map(|number| record(number, ",\"mood\":1")).collect::<String>());
+    place.write("copy.toml", COPY.replace("path = \"in.ndjson\"", "path = \"in.ndjson\"\nstrict = true"));
+    place.run(&["run", "copy.toml"]).exits(65);
+    place.write("copy.toml", COPY);
+    let mut random = Random::from_seed(5);
+    let mut kills = 0;
+    while kills < KILLS {
+        let after = Duration::from_millis(30 + random.below(150));
+        if place.run_and_kill(&["dlq", "retry", "copy.toml", "--all"], after).is_some() {
+            break;
+        }
+        kills += 1;
+    }
+    println!("{kills} kills");
+    place.run(&["dlq", "retry", "copy.toml", "--all"]).exits(0);
+    let out = place.read("out.ndjson");
+    let ids: Vec<String> = lines(&out).iter().map(|line| line["id"].to_string()).collect();
+    let expected: Vec<String> =
+        (0..LETTERS).map(|number| format!("\"00000000-0000-4000-8000-{number:012}\"")).collect();
+    assert!(ids == expected, "{} lines of {LETTERS}", ids.len());
+    let account = &lines(&place.run(&["audit", "copy", "-o", "json"]).exits(0).stdout)[0];
+    assert_eq!(
+        (&account["read"], &account["delivered"], &account["dead"]),
+        (&LETTERS.into(), &LETTERS.into(), &0.into())
+    );
+    assert!(kills > 1, "it was killed");
 }

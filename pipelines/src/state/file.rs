@@ -171,7 +171,7 @@ impl DatabaseFile {
         self.with(|database| {
             let transaction = database.begin_write().map_err(redb::Error::from)?;
             rows::put_schema(&transaction)?;
-            Ok(transaction.commit().map_err(redb::Error::from)?)
+            transaction.commit().map_err(redb::Error::from)
         })
     }
 

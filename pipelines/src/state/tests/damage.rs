@@ -1,6 +1,9 @@
 //! Tests of damage: flipped bits, newer versions, lost rows.
 
-use afferent_core::{Epoch, ErrorKind, Generation};
+use afferent_core::{
+    Change, Epoch, ErrorKind, Generation, LetterId, RecordId, RecordKey,
+    reject::{Fate, LetterKeeper, RejectedBy},
+};
 
 use super::*;
 
@@ -50,6 +53,74 @@ async fn damaged_checkpoints_fall_back_loudly() {
         assert_eq!((loaded.checkpoint.epoch, loaded.fallback), (Epoch(14), None));
         assert_eq!(store_contract::rows(&store, "a", 14).await.unwrap().len(), 1);
     }
+}
+
+/// Scenario: the newest checkpoint, whose epoch withdrew one dead letter and put in another, is damaged. Guarantees: G1: both
+/// are dead again, as the checkpoint before says, and can be settled anew.
+#[tokio::test]
+async fn a_fallback_gives_dead_letters_back() {
+    let (disk, name) = (sim_disk(1), Name::from("a"));
+    let id = |epoch, number| LetterId { epoch: Epoch(epoch), number };
+    let store = open_sim(&disk).await;
+    let generation = store.claim(&name).await.unwrap();
+    let save = |generation, epoch| store_contract::save("a", generation, epoch, Snapshot::Unchanged);
+    let mut first = save(generation, 0);
+    first.dead_letters = (1..4).map(|id| store_contract::record_letter(0, id, 0, RejectedBy::Sink)).collect();
+    store.save(first).await.unwrap();
+    let held = store.letters_held(&name).await.unwrap();
+    let mut second = save(generation, 1);
+    (second.withdrawn, second.retried) = (vec![id(0, 0)], vec![id(0, 1)]);
+    second.dead_letters = vec![store_contract::record_letter(1, 2, 0, RejectedBy::Sink)];
+    store.save(second).await.unwrap();
+    assert_eq!(store.count_dead_letters(&name).await.unwrap(), 2);
+    store.close().await.unwrap();
+    damage(&disk, rows::CHECKPOINTS, ("a", 1), |value| value[30] ^= 4);
+
+    let store = open_sim(&disk).await;
+    assert_eq!(resume(&store, "a").await.unwrap().unwrap().checkpoint.epoch, Epoch(0));
+    let letters = store.letters(&name, None, 99).await.unwrap();
+    let fates: Vec<_> = letters.iter().map(|(id, letter)| (*id, letter.fate)).collect();
+    assert_eq!(fates, [0, 1, 2].map(|number| (id(0, number), Fate::Dead)));
+    assert_eq!(store.count_dead_letters(&name).await.unwrap(), 3);
+    assert_eq!(store.letters_held(&name).await.unwrap(), held);
+    let mut again = save(store.claim(&name).await.unwrap(), 1);
+    (again.withdrawn, again.retried) = (vec![id(0, 1)], vec![id(0, 0)]);
+    store.save(again).await.unwrap();
+    assert_eq!(store.count_dead_letters(&name).await.unwrap(), 1);
+}
+
+/// Scenario: a database of the first layout, with dead letters. Guarantees: G5: it is read, its letters are found by their
+/// records and counted, and programs of before refuse it from then on.
+#[tokio::test]
+async fn the_first_layout_is_read() {
+    let (disk, name) = (sim_disk(1), Name::from("a"));
+    let store = open_sim(&disk).await;
+    let mut first = store_contract::save("a", store.claim(&name).await.unwrap(), 0, Snapshot::Unchanged);
+    first.dead_letters = vec![store_contract::record_letter(0, 7, 0, RejectedBy::Sink)];
+    store.save(first).await.unwrap();
+    let held = store.letters_held(&name).await.unwrap();
+    store.close().await.unwrap();
+    let head = (Generation(1), Some(Epoch(0)), 1_u64, None::<(Epoch, String)>);
+    let head = seal::seal(&[b"a"], &rows::pack(&head).unwrap());
+    damage(&disk, rows::PIPELINES, "a", |value| *value = head);
+    damage(&disk, rows::META, "schema", |value| *value = seal::seal(&[b"schema"], &[0, 1]));
+    let database = raw(&disk);
+    let transaction = database.begin_write().unwrap();
+    transaction.delete_table(rows::LETTERS_BY_RECORD).unwrap();
+    transaction.delete_table(rows::RETRIED).unwrap();
+    transaction.commit().unwrap();
+    database.close().unwrap();
+
+    let store = open_sim(&disk).await;
+    assert_eq!(store.count_dead_letters(&name).await.unwrap(), 1);
+    resume(&store, "a").await.unwrap().unwrap();
+    assert_eq!(store.letters_held(&name).await.unwrap(), held);
+    let passed = vec![RecordKey { id: RecordId::from_u128(7), change: Change::Deleted, revision: 0 }];
+    assert_eq!(store.withdrawable(&name, passed, LetterKeeper::Engine).await.unwrap().len(), 1);
+    store.close().await.unwrap();
+    damage(&disk, rows::META, "schema", |value| {
+        assert_eq!(*value, seal::seal(&[b"schema"], &rows::SCHEMA.to_be_bytes()));
+    });
 }
 
 /// Scenario: every kept checkpoint is damaged. Guarantees: an error of kind `State` that says what to do; forgetting

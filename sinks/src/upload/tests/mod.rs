@@ -55,6 +55,30 @@ fn whatever_happens_each_record_arrives_once() {
     assert!(withdrawn > 0, "deletions withdrew dead letters");
 }
 
+/// Scenario: what a receiver refused is put in again when it takes it, by processes that die at random moments, with the
+/// failures of the receiver and power losses. Guarantees: G1, G2, G5: each record is there once, in a body of its own; what a
+/// deletion withdrew stays away; the account balances.
+#[test]
+fn refused_records_are_put_in_again() {
+    let mut dead = 0;
+    for seed in 2000..2000 + cases() {
+        let mut world = World::draw(seed);
+        let script = world.receiver.script();
+        world.verify();
+        world.receiver.accept();
+        world.receiver.behave(script);
+        for _ in 0..world.random.below(4) {
+            let polls = 1 + world.random.below(60);
+            dead += usize::from(world.retry(Some(polls)).is_none());
+            let draw = world.random.u64();
+            world.disk = world.disk.power_loss(draw);
+        }
+        world.receiver.heal();
+        world.verify_retry();
+    }
+    assert!(dead > 0, "some retries died");
+}
+
 /// Scenario: the same without an outbox, and without deaths. Guarantees: G1, G3, G11; what is refused is a dead letter of its
 /// epoch.
 #[test]

@@ -70,6 +70,16 @@ impl Receiver {
         self.inner().poison.insert((id, Change::Added));
     }
 
+    /// From now on it refuses nothing.
+    pub(super) fn accept(&self) {
+        self.inner().poison.clear();
+    }
+
+    /// How it behaves.
+    pub(super) fn script(&self) -> Script {
+        self.inner().script
+    }
+
     pub(super) fn behave(&self, script: Script) {
         self.inner().script = script;
     }

@@ -11,8 +11,11 @@ use std::{
 };
 
 use afferent_core::{
-    Change, Kind, MemoryStore, Name, Record, RecordId, Result, Timestamp, Unit, Value, clock,
-    engine::{self, EngineCx, Outcome, Settings as EngineSettings, Stages},
+    Change, CheckpointStore, Kind, LetterId, MemoryStore, Name, Record, RecordId, Result, Timestamp, Unit,
+    Value, clock,
+    engine::{
+        self, Again, BoxLetters, EngineCx, Entry, Letters, Outcome, Settings as EngineSettings, Stages,
+    },
     event::{Event, EventKind, Events},
     mailbox::mailbox,
     random::Random,
@@ -20,6 +23,7 @@ use afferent_core::{
     stage::Identity,
     testing::{Script as SourceScript, SimDisk, TestClock},
 };
+use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use super::receiver::{Receiver, Script};
@@ -145,6 +149,15 @@ impl World {
 
     /// One process: it runs to its end, or dies after `polls` polls of the pipeline.
     pub(super) fn live(&mut self, polls: Option<u64>) -> Option<Result<Outcome>> {
+        self.process(polls, false)
+    }
+
+    /// One process that puts the dead letters in again, to its end or its death.
+    pub(super) fn retry(&mut self, polls: Option<u64>) -> Option<Result<Outcome>> {
+        self.process(polls, true)
+    }
+
+    fn process(&mut self, polls: Option<u64>, retries: bool) -> Option<Result<Outcome>> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let (outcome, passed) = runtime.block_on(async {
@@ -167,12 +180,17 @@ impl World {
                 kill: Default::default(),
             };
             let (source, settings, receiver) = (&self.source, &self.settings, &self.receiver);
-            let run = engine::run(cx, || {
+            let stages = || {
                 let sink = Upload::new(settings.clone(), receiver.transport());
                 let stages = Stages::line(("source", source.source()), Identity::default(), ("sink", sink));
                 Ok(stages.withdrawing(Record::superseding))
-            });
-            let outcome = dies_after(run, polls).await;
+            };
+            let letters =
+                || Box::new(Left { store: self.store.clone(), after: None }) as BoxLetters<Record, Record>;
+            let outcome = match retries {
+                false => dies_after(engine::run(cx, stages), polls).await,
+                true => dies_after(engine::retry(cx, stages, letters), polls).await,
+            };
             (outcome, clock::instant().duration_since(began))
         });
         // Kills the driver, and waits for jobs as for the last writes of a process.
@@ -234,7 +252,7 @@ impl World {
             (items.len() as u64, whole.len() as u64, withdrawn as u64, (refused - withdrawn) as u64, 0),
             "seed {seed}: {account:?}"
         );
-        let letters = futures::executor::block_on(afferent_core::CheckpointStore::dead_letters(
+        let letters = futures::executor::block_on(CheckpointStore::dead_letters(
             &*self.store,
             &Name::from("test"),
             usize::MAX,
@@ -257,6 +275,36 @@ impl World {
         expected.sort_unstable();
         assert_eq!(keys, expected, "seed {seed}: each refused record is one dead letter");
         assert_eq!(outcome.ledger.dead_letters, refused as u64, "seed {seed}");
+    }
+
+    /// Puts the dead letters in again, at a receiver that takes them now; each record that no deletion withdrew is there in
+    /// the end, once.
+    pub(super) fn verify_retry(&mut self) {
+        let seed = self.seed;
+        self.receiver.accept();
+        let outcome = match self.retry(None) {
+            Some(Ok(outcome)) => outcome,
+            other => panic!("seed {seed}: the retry goes on to its end, not {other:?}"),
+        };
+        let mut applied = self.receiver.applied();
+        applied.sort_unstable();
+        let mut expected: Vec<_> =
+            self.source.items.iter().map(|record| (record.id, record.change)).collect();
+        let refused = self.poison.clone();
+        let deleted =
+            |id| expected.contains(&(id, Change::Deleted)) && !refused.contains(&(id, Change::Deleted));
+        let withdrawn: BTreeSet<_> =
+            refused.iter().filter(|(id, change)| *change == Change::Added && deleted(*id)).copied().collect();
+        expected.retain(|key| !withdrawn.contains(key));
+        expected.sort_unstable();
+        assert_eq!(applied, expected, "seed {seed}: each record once");
+        let account = outcome.ledger.accounts["sink"];
+        assert!(outcome.ledger.is_balanced(), "seed {seed}: {account:?}");
+        assert_eq!(
+            (account.delivered, account.superseded, account.dead, account.pending),
+            (expected.len() as u64, withdrawn.len() as u64, 0, 0),
+            "seed {seed}: {account:?}"
+        );
     }
 
     /// How many refused additions a deletion withdraws.
@@ -297,6 +345,33 @@ impl World {
     pub(super) fn direct(mut self) -> World {
         self.settings.delivery = Delivery::Direct;
         self
+    }
+}
+
+/// The dead letters that are left, a few at a time.
+struct Left {
+    store: Arc<MemoryStore>,
+    after: Option<LetterId>,
+}
+
+#[async_trait]
+impl Letters<Record, Record> for Left {
+    async fn next(&mut self) -> Result<Vec<Again<Record, Record>>> {
+        loop {
+            let letters = self.store.letters(&Name::from("test"), self.after, 2).await?;
+            let Some((last, _)) = letters.last() else { return Ok(Vec::new()) };
+            self.after = Some(*last);
+            let dead = letters.into_iter().filter(|(_, letter)| letter.fate == Fate::Dead);
+            let again = dead.map(|(id, letter)| {
+                let record = letter.payload.to_record().expect("a refused record is kept as one");
+                let entry = Entry::Sink(letter.stage.clone(), record);
+                Again { id, letter, entry }
+            });
+            let again: Vec<_> = again.collect();
+            if !again.is_empty() {
+                return Ok(again);
+            }
+        }
     }
 }
 
