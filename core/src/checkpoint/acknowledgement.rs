@@ -53,7 +53,8 @@ impl Acknowledgements {
     pub async fn save(&self, acknowledgement: Acknowledgement) -> Result<()> {
         if !acknowledgement.dead_letters.is_empty() {
             let new = acknowledgement.dead_letters.iter().map(DeadLetter::bytes).sum();
-            make_room(&*self.store, &self.fence.pipeline, &self.limits, new, self.clock.now()).await?;
+            let claim = (&self.fence.pipeline, self.fence.generation);
+            make_room(&*self.store, claim, &self.limits, new, self.clock.now()).await?;
         }
         self.store.acknowledge(&self.fence, acknowledgement).await
     }

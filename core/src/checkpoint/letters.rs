@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::CheckpointStore;
+use super::{CheckpointStore, Generation};
 use crate::{DeadLetter, Error, Name, Result, Timestamp, metrics, reject::Fate};
 
 /// How many dead letters a pipeline may have.
@@ -86,10 +86,10 @@ impl DeadLetter {
 /// Sees to it that `new` bytes more have room.
 ///
 /// # Errors
-/// `State` when they have none.
+/// `State` when they have none, `Fenced` when a newer generation has come.
 pub(crate) async fn make_room(
     store: &dyn CheckpointStore,
-    pipeline: &Name,
+    (pipeline, generation): (&Name, Generation),
     limits: &LetterLimits,
     new: u64,
     now: Timestamp,
@@ -106,11 +106,12 @@ pub(crate) async fn make_room(
     }
     if held.bytes > allowed {
         let trim = Trim { before: None, max_bytes: allowed, only_withdrawn: true };
-        store.trim_letters(pipeline, trim).await?;
+        store.trim_letters(pipeline, generation, trim).await?;
     }
     let max_bytes = if limits.on_full == OnFull::DropOldest { allowed } else { u64::MAX };
     if old || max_bytes != u64::MAX {
-        let dropped = store.trim_letters(pipeline, Trim { before, max_bytes, only_withdrawn: false }).await?;
+        let trim = Trim { before, max_bytes, only_withdrawn: false };
+        let dropped = store.trim_letters(pipeline, generation, trim).await?;
         if dropped > 0 {
             metrics::letters_dropped(pipeline, dropped);
             tracing::warn!(dropped, "dead letters were dropped, as `dead_letters` says");

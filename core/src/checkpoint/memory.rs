@@ -267,10 +267,11 @@ impl CheckpointStore for MemoryStore {
         Ok(LettersHeld { bytes: letters.iter().map(|(_, letter)| letter.bytes()).sum(), oldest })
     }
 
-    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64> {
+    async fn trim_letters(&self, pipeline: &Name, generation: Generation, trim: Trim) -> Result<u64> {
         let mut bytes = self.letters_held(pipeline).await?.bytes;
         let mut pipelines = self.pipelines();
         let Some(entry) = pipelines.get_mut(pipeline) else { return Ok(0) };
+        entry.fence(generation)?;
         let mut dropped = 0;
         entry.letters.retain(|_, letter| {
             if !trim.drops(letter, bytes) {

@@ -147,7 +147,10 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
     async fn letters_held(&self, pipeline: &Name) -> Result<LettersHeld>;
 
     /// Drops letters for good, as `trim` says; how many of them were dead. Accounts go on counting them.
-    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64>;
+    ///
+    /// # Errors
+    /// `Fenced` when `generation` is not the newest; it changes nothing.
+    async fn trim_letters(&self, pipeline: &Name, generation: Generation, trim: Trim) -> Result<u64>;
 
     /// The first `limit` of [`letters`](CheckpointStore::letters), without their ids.
     async fn dead_letters(&self, pipeline: &Name, limit: usize) -> Result<Vec<DeadLetter>> {

@@ -43,6 +43,7 @@
 //! except that nobody awaits the blocking jobs.
 
 mod backoff;
+mod close;
 mod control;
 mod crash;
 mod life;

@@ -32,6 +32,10 @@ impl LetterWatch {
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| clock::instant() >= due)
+    }
 }
 
 impl<S, X, K> Life<'_, S, X, K>
@@ -40,16 +44,13 @@ where
     X: Transforms<In = S::Item>,
     K: Sink<Item = X::Out>,
 {
-    /// If it is due: drops the letters that are too old to be kept, where the pipeline says so, and alarms when the oldest
+    /// Drops the letters that are too old to be kept, where the pipeline says so, and alarms when the oldest
     /// is older than it should be.
     pub(super) async fn look_at_letters(&mut self) -> Result<(), Abort> {
-        if self.watch.due.is_none_or(|due| clock::instant() < due) {
-            return Ok(());
-        }
         let (store, pipeline) = (self.world.store.clone(), self.world.pipeline.clone());
         let (limits, now) = (self.world.settings.letters, self.world.clock.now());
         if limits.max_age.is_some() {
-            self.control.attend(make_room(&*store, &pipeline, &limits, 0, now)).await??;
+            self.control.attend(make_room(&*store, (&pipeline, self.generation), &limits, 0, now)).await??;
         }
         let held = self.control.attend(store.letters_held(&pipeline)).await??;
         let age = held.oldest.map(|oldest| {

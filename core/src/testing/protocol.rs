@@ -530,8 +530,8 @@ impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
         self.fault()?;
         self.store.letters_held(pipeline).await
     }
-    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64> {
-        self.store.trim_letters(pipeline, trim).await
+    async fn trim_letters(&self, pipeline: &Name, generation: Generation, trim: Trim) -> Result<u64> {
+        self.store.trim_letters(pipeline, generation, trim).await
     }
     async fn withdrawable(
         &self,

@@ -287,6 +287,9 @@ async fn trimming<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S
         let letters = store.letters(&name, None, 99).await.expect("letters");
         letters.into_iter().map(|(id, _)| id.number).collect::<Vec<_>>()
     };
+    let all = Trim { before: None, max_bytes: 0, only_withdrawn: false };
+    let error = store.trim_letters(&name, Generation(generation.0 + 1), all).await;
+    assert_eq!(error.expect_err("another generation drops nothing").kind(), ErrorKind::Fenced);
     for (before, max_bytes, only_withdrawn, dropped, left) in [
         (None, 7 * each, false, 0, vec![0, 2, 3, 4, 5, 6, 7]),
         (None, 6 * each, true, 0, vec![2, 3, 4, 5, 6, 7]),
@@ -295,7 +298,7 @@ async fn trimming<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S
         (None, 2 * each + 1, false, 1, vec![6, 7]),
     ] {
         let trim = Trim { before, max_bytes, only_withdrawn };
-        assert_eq!(store.trim_letters(&name, trim).await.expect("a trim"), dropped, "{trim:?}");
+        assert_eq!(store.trim_letters(&name, generation, trim).await.expect("a trim"), dropped, "{trim:?}");
         assert_eq!(numbers().await, left, "{trim:?}");
         let held = store.letters_held(&name).await.expect("a count");
         assert_eq!(held.bytes, left.len() as u64 * each);

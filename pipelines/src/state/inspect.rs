@@ -4,7 +4,7 @@ use afferent_core::{Checkpoint, DeadLetter, Error, LetterId, Name, Result, rejec
 use redb::{ReadableTable, StorageError};
 
 use super::{
-    RedbStore,
+    RedbStore, letters,
     rows::{self, CHECKPOINTS, DEAD_LETTERS, PIPELINES},
 };
 
@@ -47,7 +47,7 @@ impl RedbStore {
     pub async fn count_letters(&self, pipeline: &Name) -> Result<u64> {
         let pipeline = pipeline.clone();
         self.read(move |transaction| {
-            Ok(rows::count_letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline)?)
+            Ok(letters::count_letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline)?)
         })
         .await
     }
@@ -61,7 +61,7 @@ impl RedbStore {
         self.read(move |transaction| {
             let table = transaction.open_table(DEAD_LETTERS)?;
             let Some(row) = table.get((pipeline.as_str(), id.epoch.0, id.number))? else { return Ok(None) };
-            match rows::letter(&pipeline, id, row.value()) {
+            match letters::letter(&pipeline, id, row.value()) {
                 Some(letter) => Ok(Some(letter).filter(|letter| !matches!(letter.fate, Fate::Retried(_)))),
                 None => Err(Error::state(rows::damaged(&format!("dead letter {id}"))).into()),
             }

@@ -32,6 +32,7 @@ mod digest;
 mod file;
 mod group;
 mod inspect;
+mod letters;
 mod reserve;
 mod rows;
 mod seal;

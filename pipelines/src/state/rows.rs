@@ -17,10 +17,7 @@
 
 use std::collections::BTreeMap;
 
-use afferent_core::{
-    Checkpoint, DeadLetter, Epoch, Error, Generation, LetterId, Name, Position, RecordKey, Result, StoreId,
-    reject::{Fate, LetterKeeper},
-};
+use afferent_core::{Checkpoint, Epoch, Error, Generation, Name, Position, Result, StoreId};
 use redb::{
     ReadTransaction, ReadableTable, StorageError, TableDefinition, TableError, Value, WriteTransaction,
 };
@@ -330,105 +327,6 @@ pub(super) fn state(
 /// What is said when a transform's state can't be trusted.
 pub(super) fn damaged_state(stage: &str) -> Error {
     Error::state(damaged("its state")).at(stage)
-}
-
-/// The first `limit` letters of the pipeline after `after`, without those that were put in again. A damaged one is reported
-/// in the log and passed over: it must not hide the others.
-pub(super) fn letters(
-    table: &impl ReadableTable<LetterKey, &'static [u8]>,
-    pipeline: &str,
-    after: Option<LetterId>,
-    limit: usize,
-) -> Result<Vec<(LetterId, DeadLetter)>, StorageError> {
-    let mut letters = Vec::new();
-    let (epoch, number) = after.map_or((0, 0), |after| (after.epoch.0, after.number));
-    for row in table.range((pipeline, epoch, number)..=(pipeline, u64::MAX, u64::MAX))? {
-        let (key, value) = row?;
-        let (_, epoch, number) = key.value();
-        let id = LetterId { epoch: Epoch(epoch), number };
-        if Some(id) == after {
-            continue;
-        }
-        if letters.len() == limit {
-            break;
-        }
-        match letter(pipeline, id, value.value()) {
-            Some(DeadLetter { fate: Fate::Retried(_), .. }) => {}
-            Some(letter) => letters.push((id, letter)),
-            None => tracing::error!(pipeline, epoch, number, "a dead letter is damaged and can't be shown"),
-        }
-    }
-    Ok(letters)
-}
-
-/// The first letter that is dead.
-pub(super) fn oldest_dead(
-    table: &impl ReadableTable<LetterKey, &'static [u8]>,
-    pipeline: &str,
-) -> Result<Option<DeadLetter>, StorageError> {
-    for row in table.range((pipeline, 0, 0)..=(pipeline, u64::MAX, u64::MAX))? {
-        let (key, value) = row?;
-        let (_, epoch, number) = key.value();
-        let letter = letter(pipeline, LetterId { epoch: Epoch(epoch), number }, value.value());
-        if let Some(letter) = letter.filter(|letter| letter.fate == Fate::Dead) {
-            return Ok(Some(letter));
-        }
-    }
-    Ok(None)
-}
-
-/// How many letters of the pipeline there are, without those that were put in again.
-pub(super) fn count_letters(
-    table: &impl ReadableTable<LetterKey, &'static [u8]>,
-    pipeline: &str,
-) -> Result<u64, StorageError> {
-    let mut count = 0;
-    for row in table.range((pipeline, 0, 0)..=(pipeline, u64::MAX, u64::MAX))? {
-        let (key, value) = row?;
-        let (_, epoch, number) = key.value();
-        let letter = letter(pipeline, LetterId { epoch: Epoch(epoch), number }, value.value());
-        count += u64::from(!letter.is_some_and(|letter| matches!(letter.fate, Fate::Retried(_))));
-    }
-    Ok(count)
-}
-
-/// The letters that `keeper` decides on and one of `passed`, which are sorted, withdraws.
-pub(super) fn withdrawable(
-    letters: &impl ReadableTable<LetterKey, &'static [u8]>,
-    by_record: &impl ReadableTable<RecordLetterKey, ()>,
-    pipeline: &str,
-    passed: &[RecordKey],
-    keeper: &LetterKeeper,
-) -> Result<Vec<(LetterId, DeadLetter)>, StorageError> {
-    let mut found = Vec::new();
-    for same in passed.chunk_by(|one, other| one.id == other.id) {
-        let id = same.first().map_or(0, |key| key.id.as_u128());
-        for row in by_record.range((pipeline, id, 0, 0)..=(pipeline, id, u64::MAX, u64::MAX))? {
-            let (_, _, epoch, number) = row?.0.value();
-            let Some(row) = letters.get((pipeline, epoch, number))? else { continue };
-            let id = LetterId { epoch: Epoch(epoch), number };
-            let letter = letter(pipeline, id, row.value());
-            found.extend(
-                letter.filter(|letter| letter.is_withdrawn_by(same, keeper)).map(|letter| (id, letter)),
-            );
-        }
-    }
-    Ok(found)
-}
-
-/// Reads a dead letter; `None` when it is damaged.
-pub(super) fn letter(pipeline: &str, id: LetterId, sealed: &[u8]) -> Option<DeadLetter> {
-    unpack(&letter_key(pipeline, &id.epoch.0.to_be_bytes(), &id.number.to_be_bytes()), sealed)
-}
-
-/// The row of a dead letter whose own bytes are `packed`.
-pub(super) fn seal_letter(pipeline: &str, id: LetterId, packed: &[u8]) -> Vec<u8> {
-    seal(&letter_key(pipeline, &id.epoch.0.to_be_bytes(), &id.number.to_be_bytes()), packed)
-}
-
-/// The key of a dead letter, for its seal.
-fn letter_key<'a>(pipeline: &'a str, epoch: &'a [u8; 8], number: &'a [u8; 8]) -> [&'a [u8]; 3] {
-    [pipeline.as_bytes(), epoch, number]
 }
 
 /// The list in a row of `superseded`, in redb's own form.

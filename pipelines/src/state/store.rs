@@ -24,6 +24,7 @@ use super::{
     definition::{self, DefinitionRow},
     file::{DatabaseFile, OpenError},
     group::Writer,
+    letters,
     reserve::Reserve,
     rows::{
         self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, LETTERS_BY_RECORD, PIPELINES,
@@ -280,7 +281,7 @@ impl CheckpointStore for RedbStore {
     ) -> Result<Vec<(LetterId, DeadLetter)>> {
         let pipeline = pipeline.clone();
         self.read(move |transaction| {
-            Ok(rows::letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline, after, limit)?)
+            Ok(letters::letters(&transaction.open_table(DEAD_LETTERS)?, &pipeline, after, limit)?)
         })
         .await
     }
@@ -293,16 +294,16 @@ impl CheckpointStore for RedbStore {
             let letters = transaction.open_table(DEAD_LETTERS)?;
             let oldest = match head.dead_letters {
                 0 => None,
-                _ => rows::oldest_dead(&letters, &pipeline)?.map(|letter| letter.time),
+                _ => letters::oldest_dead(&letters, &pipeline)?.map(|letter| letter.time),
             };
             Ok(LettersHeld { bytes: head.letter_bytes, oldest })
         })
         .await
     }
 
-    async fn trim_letters(&self, pipeline: &Name, trim: Trim) -> Result<u64> {
+    async fn trim_letters(&self, pipeline: &Name, generation: Generation, trim: Trim) -> Result<u64> {
         let pipeline = pipeline.clone();
-        self.write(move |tables| tables.trim_letters(&pipeline, &trim)).await
+        self.write(move |tables| tables.trim_letters(&pipeline, generation, &trim)).await
     }
 
     async fn withdrawable(
@@ -315,7 +316,7 @@ impl CheckpointStore for RedbStore {
         self.read(move |transaction| {
             let letters = transaction.open_table(DEAD_LETTERS)?;
             let by_record = transaction.open_table(LETTERS_BY_RECORD)?;
-            Ok(rows::withdrawable(&letters, &by_record, &pipeline, &passed, &keeper)?)
+            Ok(letters::withdrawable(&letters, &by_record, &pipeline, &passed, &keeper)?)
         })
         .await
     }

@@ -4,8 +4,8 @@
 //! others share.
 
 use afferent_core::{
-    DeadLetter, Epoch, Error, Fence, Generation, LetterId, Name, Result, Snapshot, Timestamp,
-    checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved, Trim},
+    Epoch, Error, Fence, Generation, Name, Result, Snapshot, Timestamp,
+    checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved},
     reject::Fate,
 };
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
@@ -24,23 +24,15 @@ use super::{
 
 /// The tables of one write transaction.
 pub(super) struct Tables<'t> {
-    pipelines: Table<'t, &'static str, &'static [u8]>,
+    pub(super) pipelines: Table<'t, &'static str, &'static [u8]>,
     checkpoints: Table<'t, (&'static str, u64), &'static [u8]>,
     states: Table<'t, StateKey, &'static [u8]>,
     superseded: Table<'t, (&'static str, u64), &'static [u8]>,
-    dead_letters: Table<'t, LetterKey, &'static [u8]>,
-    letters_by_record: Table<'t, RecordLetterKey, ()>,
-    retried: Table<'t, RetriedKey, ()>,
+    pub(super) dead_letters: Table<'t, LetterKey, &'static [u8]>,
+    pub(super) letters_by_record: Table<'t, RecordLetterKey, ()>,
+    pub(super) retried: Table<'t, RetriedKey, ()>,
     acknowledged: Table<'t, (&'static str, &'static str), &'static [u8]>,
     definitions: Table<'t, &'static str, &'static [u8]>,
-}
-
-/// A letter's row with another fate, and what it counted for in limits.
-struct Settled {
-    id: LetterId,
-    fate: Fate,
-    bytes: u64,
-    row: Vec<u8>,
 }
 
 /// Versions that a save makes superfluous.
@@ -214,35 +206,6 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Removes dead letters for good, those of `ids` or all; how many there were. What was put in again is not there any
-    /// more.
-    pub(super) fn drop_letters(&mut self, pipeline: &Name, ids: Option<&[LetterId]>) -> Result<u64, Failure> {
-        let Some(mut head) = rows::head(&self.pipelines, pipeline)? else { return Ok(0) };
-        let ids = match ids {
-            Some(ids) => ids.to_vec(),
-            None => self.letter_ids(pipeline)?,
-        };
-        let mut dropped = 0;
-        for id in ids {
-            let letter = match self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))? {
-                Some(row) => rows::letter(pipeline, id, row.value()),
-                None => continue,
-            };
-            // A damaged one is of no use and counts as dead.
-            let fate = letter.as_ref().map_or(Fate::Dead, |letter| letter.fate);
-            if matches!(fate, Fate::Retried(_)) {
-                continue;
-            }
-            self.remove_letter(pipeline, id, letter.as_ref())?;
-            dropped += 1;
-            head.dead_letters = head.dead_letters.saturating_sub(u64::from(fate == Fate::Dead));
-            let bytes = letter.as_ref().map_or(0, DeadLetter::bytes);
-            head.letter_bytes = head.letter_bytes.saturating_sub(bytes);
-        }
-        self.put_head(pipeline, &head)?;
-        Ok(dropped)
-    }
-
     /// Stores a definition.
     pub(super) fn define(&mut self, pipeline: &Name, row: &DefinitionRow) -> Result<(), Failure> {
         let bytes = rows::pack(row)?;
@@ -263,7 +226,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn put_head(&mut self, pipeline: &Name, head: &Head) -> Result<(), Failure> {
+    pub(super) fn put_head(&mut self, pipeline: &Name, head: &Head) -> Result<(), Failure> {
         // Plain data; a refusal after changes would break the rule above, and this one can't happen.
         let bytes = rows::pack(head)?;
         self.pipelines.insert(pipeline.as_str(), seal(&[pipeline.as_bytes()], &bytes).as_slice())?;
@@ -405,172 +368,6 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Adds letters.
-    fn put_dead_letters(
-        &mut self,
-        pipeline: &Name,
-        letters: &[DeadLetter],
-        packed: &[Vec<u8>],
-        head: &mut Head,
-    ) -> Result<(), StorageError> {
-        for (letter, packed) in letters.iter().zip(packed) {
-            let epoch = letter.epoch.0;
-            let of_epoch = (pipeline.as_str(), epoch, 0)..=(pipeline.as_str(), epoch, u64::MAX);
-            let last = self.dead_letters.range(of_epoch)?.next_back().transpose()?;
-            let number = last.map_or(0, |(key, _)| key.value().2 + 1);
-            let id = LetterId { epoch: letter.epoch, number };
-            let row = rows::seal_letter(pipeline, id, packed);
-            self.dead_letters.insert((pipeline.as_str(), epoch, number), row.as_slice())?;
-            if let Some(key) = letter.record_key() {
-                self.letters_by_record.insert((pipeline.as_str(), key.id.as_u128(), epoch, number), ())?;
-            }
-        }
-        head.dead_letters += letters.iter().filter(|letter| letter.fate == Fate::Dead).count() as u64;
-        head.letter_bytes += letters.iter().map(DeadLetter::bytes).sum::<u64>();
-        Ok(())
-    }
-
-    /// The rows of letters with other fates, which are dead.
-    fn settled(
-        &self,
-        pipeline: &Name,
-        fates: impl Iterator<Item = (LetterId, Fate)>,
-    ) -> Result<Vec<Settled>, Failure> {
-        let mut settled = Vec::new();
-        for (id, fate) in fates {
-            let row = self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))?;
-            let letter = row.and_then(|row| rows::letter(pipeline, id, row.value()));
-            let Some(letter) = letter.filter(|letter| letter.fate == Fate::Dead) else {
-                return Err(Error::transient(format!("dead letter {id} is no longer dead")).into());
-            };
-            let bytes = letter.bytes();
-            let packed = rows::pack(&DeadLetter { fate, ..letter })?;
-            settled.push(Settled { id, fate, bytes, row: rows::seal_letter(pipeline, id, &packed) });
-        }
-        Ok(settled)
-    }
-
-    /// Puts rows in the place of letters that were dead.
-    fn settle(
-        &mut self,
-        pipeline: &Name,
-        settled: Vec<Settled>,
-        head: &mut Head,
-    ) -> Result<(), StorageError> {
-        head.dead_letters = head.dead_letters.saturating_sub(settled.len() as u64);
-        for Settled { id, fate, bytes, row } in settled {
-            let (epoch, number) = (id.epoch.0, id.number);
-            self.dead_letters.insert((pipeline.as_str(), epoch, number), row.as_slice())?;
-            if let Fate::Retried(by) = fate {
-                head.letter_bytes = head.letter_bytes.saturating_sub(bytes);
-                self.retried.insert((pipeline.as_str(), by.0, epoch, number), ())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops letters, as [`trim_letters`](afferent_core::CheckpointStore::trim_letters) says.
-    pub(super) fn trim_letters(&mut self, pipeline: &Name, trim: &Trim) -> Result<u64, Failure> {
-        let Some(mut head) = rows::head(&self.pipelines, pipeline)? else { return Ok(0) };
-        let mut dropped = 0;
-        for id in self.letter_ids(pipeline)? {
-            // In order of epochs, which is about that of times: what comes later is not older.
-            if head.letter_bytes <= trim.max_bytes && trim.before.is_none() {
-                break;
-            }
-            let row = self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))?;
-            let Some(letter) = row.and_then(|row| rows::letter(pipeline, id, row.value())) else { continue };
-            if trim.drops(&letter, head.letter_bytes) {
-                self.remove_letter(pipeline, id, Some(&letter))?;
-                head.letter_bytes = head.letter_bytes.saturating_sub(letter.bytes());
-                dropped += u64::from(letter.fate == Fate::Dead);
-            }
-        }
-        head.dead_letters = head.dead_letters.saturating_sub(dropped);
-        self.put_head(pipeline, &head)?;
-        Ok(dropped)
-    }
-
-    /// Removes the letters that were put in again up to `oldest`, the oldest epoch that is kept.
-    fn drop_retried(&mut self, pipeline: &Name, oldest: u64) -> Result<(), StorageError> {
-        let name = pipeline.as_str();
-        let due = (name, 0, 0, 0)..=(name, oldest, u64::MAX, u64::MAX);
-        let due: Vec<(u64, u64, u64)> = self
-            .retried
-            .range(due)?
-            .map(|row| row.map(|(key, _)| (key.value().1, key.value().2, key.value().3)))
-            .collect::<Result<_, _>>()?;
-        for (by, epoch, number) in due {
-            self.retried.remove((name, by, epoch, number))?;
-            let id = LetterId { epoch: Epoch(epoch), number };
-            let row = self.dead_letters.get((name, epoch, number))?;
-            let letter = row.and_then(|row| rows::letter(pipeline, id, row.value()));
-            // Its number may be that of a later letter by now.
-            if letter.as_ref().is_some_and(|letter| letter.fate == Fate::Retried(Epoch(by))) {
-                self.remove_letter(pipeline, id, letter.as_ref())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_letter(
-        &mut self,
-        pipeline: &Name,
-        id: LetterId,
-        letter: Option<&DeadLetter>,
-    ) -> Result<(), StorageError> {
-        let (epoch, number) = (id.epoch.0, id.number);
-        self.dead_letters.remove((pipeline.as_str(), epoch, number))?;
-        if let Some(key) = letter.and_then(DeadLetter::record_key) {
-            self.letters_by_record.remove((pipeline.as_str(), key.id.as_u128(), epoch, number))?;
-        }
-        Ok(())
-    }
-
-    /// The ids of all letters in the table.
-    fn letter_ids(&self, pipeline: &Name) -> Result<Vec<LetterId>, StorageError> {
-        let rows = self.dead_letters.range(letters_of(pipeline, 0))?;
-        rows.map(|row| {
-            let (_, epoch, number) = row?.0.value();
-            Ok(LetterId { epoch: Epoch(epoch), number })
-        })
-        .collect()
-    }
-
-    fn count_dead(&self, pipeline: &Name) -> Result<u64, StorageError> {
-        let letters = rows::letters(&self.dead_letters, pipeline, None, usize::MAX)?;
-        Ok(letters.iter().filter(|(_, letter)| letter.fate == Fate::Dead).count() as u64)
-    }
-
-    /// Notes where the letters of each record are, in a database of before that was noted; what all count for.
-    fn index_letters(&mut self, pipeline: &Name) -> Result<u64, StorageError> {
-        let mut bytes = 0;
-        for (id, letter) in rows::letters(&self.dead_letters, pipeline, None, usize::MAX)? {
-            bytes += letter.bytes();
-            if let Some(key) = letter.record_key() {
-                let row = (pipeline.as_str(), key.id.as_u128(), id.epoch.0, id.number);
-                self.letters_by_record.insert(row, ())?;
-            }
-        }
-        Ok(bytes)
-    }
-
-    /// Makes those dead again that an epoch after `good` settled.
-    fn revive_letters(&mut self, pipeline: &Name, good: u64) -> Result<(), Failure> {
-        for id in self.letter_ids(pipeline)? {
-            let row = self.dead_letters.get((pipeline.as_str(), id.epoch.0, id.number))?;
-            let letter = row.and_then(|row| rows::letter(pipeline, id, row.value()));
-            let Some(letter) = letter.filter(|letter| letter.fate.epoch() > Some(Epoch(good))) else {
-                continue;
-            };
-            let packed = rows::pack(&DeadLetter { fate: Fate::Dead, ..letter })?;
-            let row = rows::seal_letter(pipeline, id, &packed);
-            self.dead_letters.insert((pipeline.as_str(), id.epoch.0, id.number), row.as_slice())?;
-        }
-        let later = (pipeline.as_str(), good + 1, 0, 0)..=(pipeline.as_str(), u64::MAX, u64::MAX, u64::MAX);
-        Ok(self.retried.retain_in(later, |_, _| false)?)
-    }
-
     fn remove_after(&mut self, pipeline: &Name, good: u64, head: &mut Head) -> Result<(), Failure> {
         let later = (pipeline.as_str(), good + 1)..=(pipeline.as_str(), u64::MAX);
         self.checkpoints.retain_in(later.clone(), |_, _| false)?;
@@ -588,12 +385,6 @@ impl<'t> Tables<'t> {
         let end = format!("{pipeline}\0");
         let all = (pipeline.as_str(), "", &[][..], 0)..(end.as_str(), "", &[][..], 0);
         self.states.retain_in(all, |key, _| !remove(key.3))
-    }
-
-    fn remove_dead_letters(&mut self, pipeline: &Name, from: u64) -> Result<(), StorageError> {
-        self.dead_letters.retain_in(letters_of(pipeline, from), |_, _| false)?;
-        let all = (pipeline.as_str(), 0, 0, 0)..=(pipeline.as_str(), u128::MAX, u64::MAX, u64::MAX);
-        self.letters_by_record.retain_in(all, |(_, _, epoch, _), ()| epoch < from)
     }
 }
 
@@ -613,10 +404,6 @@ fn forget_row(digest: &mut Digest, sealed: &[u8]) {
     if !is_gone(sealed) {
         digest.remove(sealed);
     }
-}
-
-fn letters_of(pipeline: &str, from: u64) -> std::ops::RangeInclusive<(&str, u64, u64)> {
-    (pipeline, from, 0)..=(pipeline, u64::MAX, u64::MAX)
 }
 
 /// Whether a sealed state row says that its key is gone. Where damage made it say so, the row is of no use anyway.

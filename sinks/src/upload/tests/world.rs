@@ -188,8 +188,8 @@ impl World {
             let letters =
                 || Box::new(Left { store: self.store.clone(), after: None }) as BoxLetters<Record, Record>;
             let outcome = match retries {
-                false => dies_after(engine::run(cx, stages), polls).await,
-                true => dies_after(engine::retry(cx, stages, letters), polls).await,
+                false => dies_after(Box::pin(engine::run(cx, stages)), polls).await,
+                true => dies_after(Box::pin(engine::retry(cx, stages, letters)), polls).await,
             };
             (outcome, clock::instant().duration_since(began))
         });
