@@ -261,10 +261,13 @@ impl CheckpointStore for MemoryStore {
     }
 
     async fn letters_held(&self, pipeline: &Name) -> Result<LettersHeld> {
-        let letters = self.letters(pipeline, None, usize::MAX).await?;
-        let dead = letters.iter().filter(|(_, letter)| letter.fate == Fate::Dead);
-        let oldest = dead.map(|(_, letter)| letter.time).next();
-        Ok(LettersHeld { bytes: letters.iter().map(|(_, letter)| letter.bytes()).sum(), oldest })
+        let pipelines = self.pipelines();
+        let mut held = LettersHeld::default();
+        for letter in pipelines.get(pipeline).into_iter().flat_map(|entry| entry.letters.values()) {
+            held.bytes += if matches!(letter.fate, Fate::Retried(_)) { 0 } else { letter.bytes() };
+            held.oldest = held.oldest.or((letter.fate == Fate::Dead).then_some(letter.time));
+        }
+        Ok(held)
     }
 
     async fn trim_letters(&self, pipeline: &Name, generation: Generation, trim: Trim) -> Result<u64> {
