@@ -1,0 +1,156 @@
+//! What a source gives in tests of uploads, and what a receiver must have of it in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+/// What tells records apart: id, whether it is the deletion, revision.
+pub type Identity = (String, bool, u64);
+
+/// Whose they are: few, so that lanes are shared; some records belong to nobody.
+const SUBJECTS: [Option<&str>; 6] = [Some("ada"), Some("bo"), Some("cy"), Some("dee"), Some("eve"), None];
+/// Types and their units.
+const KINDS: [(&str, &str); 3] = [
+    ("HKQuantityTypeIdentifierHeartRate", "count/min"),
+    ("HKQuantityTypeIdentifierStepCount", "count"),
+    ("HKQuantityTypeIdentifierBodyMass", "kg"),
+];
+
+/// Records in the wire form, in the order in which the source gives them, and which of them the receiver refuses.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// All of them.
+    pub records: Vec<Value>,
+    /// Those that the receiver refuses for good.
+    pub poison: BTreeSet<Identity>,
+}
+
+impl Given {
+    /// Additions of a few subjects and types, corrections and deletions of some of them, of which half do not say
+    /// whose. Each is refused with probability `poison`, unless a later one would be about the same sample: what becomes
+    /// of a deletion of a dead letter is another story.
+    pub fn draw(count: usize, poison: f64, random: &mut fastrand::Rng) -> Given {
+        let mut records: Vec<Value> = Vec::with_capacity(count);
+        let mut alive: Vec<usize> = Vec::new();
+        for number in 0..count {
+            let earlier = random.usize(..alive.len().max(1));
+            let roll = random.f64();
+            records.push(match alive.get(earlier).copied() {
+                Some(place) if roll < 0.1 => {
+                    alive.swap_remove(earlier);
+                    deletion(&records[place], random.bool())
+                }
+                Some(place) if roll < 0.15 => {
+                    alive[earlier] = number;
+                    correction(&records[place], number)
+                }
+                _ => {
+                    alive.push(number);
+                    let subject = SUBJECTS[random.usize(..SUBJECTS.len())];
+                    addition(number, subject, KINDS[random.usize(..KINDS.len())])
+                }
+            });
+        }
+        let mut given = Given { records, poison: BTreeSet::new() };
+        given.poison = given.untouched().into_iter().filter(|_| random.f64() < poison).collect();
+        given
+    }
+
+    /// The additions that no other record is about.
+    pub fn untouched(&self) -> Vec<Identity> {
+        let mut times: BTreeMap<&str, u32> = BTreeMap::new();
+        for record in &self.records {
+            *times.entry(id(record)).or_default() += 1;
+        }
+        self.records.iter().filter(|record| times[id(record)] == 1).map(identity).collect()
+    }
+
+    /// As files of NDJSON with `records` each.
+    pub fn files(&self, records: usize) -> impl Iterator<Item = String> {
+        self.records
+            .chunks(records)
+            .map(|records| records.iter().map(|record| format!("{record}\n")).collect())
+    }
+
+    /// How many records the receiver will have.
+    pub fn welcome(&self) -> usize {
+        self.records.len() - self.poison.len()
+    }
+
+    /// Checks that a receiver has got each record that it does not refuse, once and unchanged, in the order of its
+    /// subject and type, corrections after what they correct and deletions after what they delete.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self, received: &[Value]) -> Result<(), String> {
+        let mut places = BTreeMap::new();
+        for (place, record) in received.iter().enumerate() {
+            if places.insert(identity(record), place).is_some() {
+                return Err(format!("a duplicate: {:?}", identity(record)));
+            }
+        }
+        let (mut in_line, mut of_sample) = (BTreeMap::new(), BTreeMap::new());
+        let mut count = 0;
+        for given in &self.records {
+            let identity = identity(given);
+            if self.poison.contains(&identity) {
+                continue;
+            }
+            let &place = places.get(&identity).ok_or_else(|| format!("lost: {identity:?}"))?;
+            if received[place] != *given {
+                return Err(format!("changed: {identity:?}"));
+            }
+            count += 1;
+            let line = (given["subject"].as_str(), given["type"].as_str());
+            if in_line.insert(line, place).is_some_and(|before| before > place) {
+                return Err(format!("out of the order of its subject and type: {identity:?}"));
+            }
+            if of_sample.insert(id(given), place).is_some_and(|before| before > place) {
+                return Err(format!("overtook what it is about: {identity:?}"));
+            }
+        }
+        match received.len() {
+            all if all == count => Ok(()),
+            all => Err(format!("{} records were never given, or are refused ones", all - count)),
+        }
+    }
+}
+
+/// What tells `record` apart.
+///
+/// # Panics
+/// If it is not in the wire form.
+pub fn identity(record: &Value) -> Identity {
+    (id(record).to_owned(), record["deleted"] == true, record["revision"].as_u64().unwrap_or(0))
+}
+
+fn id(record: &Value) -> &str {
+    record["id"].as_str().expect("a record has an id")
+}
+
+fn addition(number: usize, subject: Option<&str>, (kind, unit): (&str, &str)) -> Value {
+    let time = format!("2025-01-01T{:02}:{:02}:{:02}Z", number / 3600 % 24, number / 60 % 60, number % 60);
+    let mut record = json!({
+        "id": format!("00000000-0000-4000-8000-{number:012}"), "type": kind,
+        "start": time, "end": time, "value": number as f64 + 0.25, "unit": unit,
+    });
+    if let Some(subject) = subject {
+        record["subject"] = subject.into();
+    }
+    record
+}
+
+fn correction(corrected: &Value, number: usize) -> Value {
+    let mut record = corrected.clone();
+    record["revision"] = (record["revision"].as_u64().unwrap_or(0) + 1).into();
+    record["value"] = (number as f64 + 0.75).into();
+    record
+}
+
+fn deletion(deleted: &Value, says_whose: bool) -> Value {
+    let mut record = json!({ "id": deleted["id"], "type": deleted["type"], "deleted": true });
+    if let Some(subject) = deleted.get("subject").filter(|_| says_whose) {
+        record["subject"] = subject.clone();
+    }
+    record
+}
