@@ -154,3 +154,37 @@ fn deletion(deleted: &Value, says_whose: bool) -> Value {
     }
     record
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: a receiver has got everything, and then each thing that can be wrong. Guarantees: the check that other
+    /// tests rely on finds each.
+    #[test]
+    fn what_is_wrong_is_found() {
+        let given = addition(0, Some("ada"), KINDS[0]);
+        let next = addition(1, Some("ada"), KINDS[0]);
+        let other = addition(2, Some("bo"), KINDS[1]);
+        let (corrected, deleted) = (correction(&other, 3), deletion(&given, false));
+        let records = [given, next, other, corrected, deleted];
+        let poison = BTreeSet::from([identity(&records[1])]);
+        let given = Given { records: records.to_vec(), poison };
+        let check = |places: &[usize]| {
+            let received: Vec<Value> = places.iter().map(|place| records[*place].clone()).collect();
+            given.check(&received).map_err(|wrong| wrong.split(':').next().unwrap_or_default().to_owned())
+        };
+        let error = |text: &str| Err(text.to_owned());
+        assert_eq!(check(&[0, 2, 3, 4]), Ok(()));
+        assert_eq!(check(&[2, 0, 4, 3]), Ok(()), "other subjects may overtake");
+        assert_eq!(check(&[0, 2, 3]), error("lost"));
+        assert_eq!(check(&[0, 2, 2, 3, 4]), error("a duplicate"));
+        assert_eq!(check(&[4, 0, 2, 3]), error("overtook what it is about"));
+        assert_eq!(check(&[0, 3, 2, 4]), error("out of the order of its subject and type"));
+        assert_eq!(check(&[0, 1, 2, 3, 4]), error("1 records were never given, or are refused ones"));
+        let mut changed = records.to_vec();
+        changed.remove(1);
+        changed[1]["value"] = 2.26.into();
+        assert!(given.check(&changed).is_err_and(|wrong| wrong.starts_with("changed")));
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::{runtime::Handle, sync::mpsc, time};
 
 /// How often the clock looks whether the runtime is at rest.
-const LOOK: Duration = Duration::from_micros(500);
+const LOOK: Duration = Duration::from_millis(1);
 /// How far it moves at the first look that finds it at rest, and twice as far at each that follows.
 const FIRST_STEP: Duration = Duration::from_millis(2);
 /// The longest step: waits are at most this much too long.

@@ -29,7 +29,7 @@ use crate::clock;
 /// Scripts of each test, of which there are four; more with `AFFERENT_CASES`.
 const SCRIPTS: u64 = 125;
 /// Scripts at a time: while one waits for its disk or for its clock, others go on.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 /// A script that takes so long, by its own clock, hangs.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
@@ -200,6 +200,7 @@ struct Shape {
     compression: &'static str,
     tls: bool,
     token: bool,
+    delivery: &'static str,
     /// Requests a second.
     rate: Option<u64>,
 }
@@ -215,18 +216,21 @@ impl Shape {
             compression: ["none", "gzip", "zstd"][random.usize(..3)],
             tls: script.protocol != Protocol::Plain,
             token: script.unauthorized.is_some(),
+            // Without deaths it promises the same.
+            delivery: if random.f64() < 0.1 { "direct" } else { "outbox" },
             rate: (random.f64() < 0.1).then(|| random.u64(1..20)),
         }
     }
 
     fn pipeline(&self, receiver: &Receiver, place: &Path) -> String {
-        let Shape { epoch, records, lanes, framing, compression, .. } = self;
+        let Shape { epoch, records, lanes, framing, compression, delivery, .. } = self;
         let url = receiver.url();
         let mut text = format!(
             "name = \"uploads\"\n[checkpoint]\nrecords = {epoch}\n\
              [[source]]\ntype = \"file\"\npath = \"in.ndjson\"\n\
              [[sink]]\ntype = \"http\"\nurl = \"{url}\"\nbatch = {{ records = {records} }}\nlanes = {lanes}\n\
              framing = \"{framing}\"\ncompression = \"{compression}\"\n\
+             delivery = \"{delivery}\"\n\
              timeouts = {{ connect = \"5s\", read = \"5s\", total = \"8s\" }}\n"
         );
         if self.tls {
