@@ -63,9 +63,9 @@ struct Line {
 }
 
 /// The token that is taken until a spell of refusals begins.
-const FIRST_TOKEN: &str = "first";
+const FIRST_TOKEN: &str = "hush-4711-first";
 /// And the one that is wanted from then on.
-const SECOND_TOKEN: &str = "second";
+const SECOND_TOKEN: &str = "hush-4711-second";
 
 impl Receiver {
     /// Begins to serve. `token` is the file in which the client finds its bearer token; the receiver writes it, and anew
@@ -107,6 +107,9 @@ impl Receiver {
         start(receiver.clone().accept_all(listener));
         receiver
     }
+
+    /// What every token has in it, and nothing that is ever told.
+    pub const SECRET: &str = "hush-4711";
 
     /// Where bodies are to be sent.
     pub fn url(&self) -> &str {

@@ -16,6 +16,7 @@ use afferent::{
 use afferent_core::{
     CheckpointStore, Name,
     engine::{End, Outcome},
+    event::EventKind,
     random::Random,
     testing::TestClock,
 };
@@ -34,8 +35,9 @@ const AT_ONCE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Scenario: receivers, and networks before them, that do everything they do ([`Fault`]), drawn from a seed. Guarantees:
-/// G1, G2, G3, G4, G6, G11: each record arrives once and unchanged, in the order of its subject and type, a deletion
-/// after its addition; each record that is refused is one dead letter; the ledger balances, with the right numbers.
+/// G1, G2, G3, G4, G8, G11: each record arrives once and unchanged, in the order of its subject and type, a deletion
+/// after its addition; each record that is refused is one dead letter; the ledger balances, with the right numbers; refused credentials, and
+/// nothing else, raise an alarm about credentials.
 #[test]
 fn hostile_receivers_0() {
     play_all(0);
@@ -65,6 +67,8 @@ struct Sum {
     faults: Tally,
     requests: u64,
     repeats: u64,
+    /// Scripts with an alarm about credentials.
+    alarms: u64,
     records: usize,
 }
 
@@ -95,6 +99,7 @@ fn play_all(quarter: u64) {
                     .for_each(|(fault, times)| *sum.faults.entry(fault).or_default() += times);
                 sum.requests += own.requests;
                 sum.repeats += own.repeats;
+                sum.alarms += own.alarms;
                 sum.records += own.records;
             });
         }
@@ -104,6 +109,7 @@ fn play_all(quarter: u64) {
     for fault in Fault::all() {
         assert!(sum.faults.contains_key(&fault), "{fault:?} never happened: {:?}", sum.faults);
     }
+    assert!(sum.alarms > 0, "refused credentials raise an alarm: {sum:?}");
     assert!(sum.repeats > scripts / 4, "bodies were sent again: {sum:?}");
 }
 
@@ -150,6 +156,7 @@ async fn run(seed: u64, authority: &Authority, sum: &mut Sum) {
     let random = Random::from_seed(random.u64(..));
     let options = RuntimeOptions { clock: wall, random, ..RuntimeOptions::default() };
     let runtime = Runtime::open(&place.path().join("state"), options).await.unwrap();
+    let mut events = runtime.events();
     let text = shape.pipeline(&receiver, place.path());
     let definition =
         Definition::parse(&text, &place.path().join("uploads.toml"), &Registry::builtin(), &|_| None)
@@ -160,6 +167,13 @@ async fn run(seed: u64, authority: &Authority, sum: &mut Sum) {
     let letters = runtime.store().dead_letters(&Name::from("uploads"), usize::MAX).await.unwrap();
     let keys = letters.into_iter().filter_map(|letter| letter.key).collect();
     runtime.shutdown(Duration::from_secs(60)).await.unwrap();
+    let mut alarms = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let EventKind::Alarm { message, .. } = event.kind {
+            alarms.push(message);
+        }
+    }
+    sum.alarms += u64::from(check_alarms(seed, &receiver, &alarms));
     check(seed, &given, &receiver, &outcome, keys);
 
     let books = receiver.books();
@@ -187,6 +201,15 @@ fn check(seed: u64, given: &Given, receiver: &Receiver, outcome: &Outcome, mut d
         dead.iter().eq(refused.iter().map(|(id, ..)| id)),
         "seed {seed}: dead are {dead:?}, refused {refused:?}"
     );
+}
+
+/// Whether refused credentials were alarmed; nothing else may raise that alarm.
+fn check_alarms(seed: u64, receiver: &Receiver, alarms: &[String]) -> bool {
+    let refused = receiver.books().faults.contains_key(&Fault::Unauthorized);
+    let told = alarms.iter().any(|alarm| alarm.contains("credentials"));
+    assert!(refused || !told, "seed {seed}: {alarms:?}");
+    assert!(!alarms.iter().any(|alarm| alarm.contains(Receiver::SECRET)), "seed {seed}: a secret was told");
+    told
 }
 
 /// How a pipeline uploads.
