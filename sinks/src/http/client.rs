@@ -1,18 +1,18 @@
 //! [`Http`]: the transport. One attempt is one `POST`, and its status is the answer.
 
-use std::{error::Error as _, path::Path, sync::Arc};
+use std::{error::Error as _, sync::Arc};
 
-use afferent_core::{Error, Result, SinkCx, blocking::Blocking, clock::Clock, io_error};
+use afferent_core::{Error, Result, SinkCx, blocking::Blocking, clock::Clock};
 use afferent_formats::Format;
 use reqwest::{
-    Certificate, Client, Identity, Response, StatusCode, Url,
+    Client, Response, StatusCode, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
 
 use super::{
-    Config,
-    config::{Tls, is_loopback},
+    Config, certificates,
+    config::is_loopback,
     credentials::{Credentials, Refused},
     retry_after,
 };
@@ -20,8 +20,6 @@ use crate::upload::{Compression, Framing, Outcome, SealedBody, Transport};
 
 /// How much of an answer is read: enough to use its connection again. Nothing of it is kept.
 pub(super) const ANSWER_BYTES: usize = 64 << 10;
-/// The longest file of certificates.
-const PEM_BYTES: u64 = 1 << 20;
 
 /// Sends bodies over HTTP.
 #[derive(Debug)]
@@ -36,6 +34,8 @@ pub struct Http {
 #[derive(Debug)]
 struct Open {
     client: Client,
+    /// For tokens. Whether a proxy is used depends on the address.
+    tokens: Client,
     url: Url,
     headers: HeaderMap,
     blocking: Blocking,
@@ -110,19 +110,28 @@ impl Transport for Http {
     }
 
     async fn open(&mut self, cx: &SinkCx) -> Result<()> {
-        let config = self.config.clone();
-        let client = cx.blocking.spawn(move || client(&config)).await??;
         let url = Url::parse(&self.config.url).map_err(|_| Error::config("`url` is not an address"))?;
+        let tokens = self.config.auth.oauth2.as_ref().map_or(Ok(url.clone()), |oauth2| {
+            Url::parse(&oauth2.token_url)
+                .map_err(|_| Error::config("`auth.oauth2.token_url` is not an address"))
+        })?;
+        let (config, direct) = (self.config.clone(), [is_loopback(&url), is_loopback(&tokens)]);
+        let build = move || {
+            let receiver = client(&config, direct[0])?;
+            let tokens = if direct[1] == direct[0] { receiver.clone() } else { client(&config, direct[1])? };
+            Ok::<_, Error>((receiver, tokens))
+        };
+        let (client, tokens) = cx.blocking.spawn(build).await??;
         let headers = self.headers()?;
         let (blocking, clock) = (cx.blocking.clone(), cx.clock.clone());
-        self.open = Some(Open { client, url, headers, blocking, clock });
+        self.open = Some(Open { client, tokens, url, headers, blocking, clock });
         Ok(())
     }
 
     async fn send(&self, body: &SealedBody) -> Outcome {
         let unavailable = |reason, in_doubt| Outcome::Unavailable { reason, retry_after: None, in_doubt };
         let Some(open) = &self.open else { return unavailable("it was never opened".to_owned(), false) };
-        let authorization = match self.credentials.header(&open.client, &open.blocking).await {
+        let authorization = match self.credentials.header(&open.tokens, &open.blocking).await {
             Ok(header) => header,
             Err(Refused::Unauthorized(reason)) => return Outcome::Unauthorized { reason },
             Err(Refused::Unavailable(reason)) => return unavailable(reason, false),
@@ -133,7 +142,7 @@ impl Transport for Http {
             .headers(open.headers.clone())
             .header("idempotency-key", body.key.to_string())
             .body(body.content.clone());
-        if let Some(authorization) = authorization {
+        if let Some(authorization) = &authorization {
             request = request.header("authorization", authorization);
         }
         match body.compression {
@@ -145,8 +154,8 @@ impl Transport for Http {
             Ok(answer) => {
                 let outcome = self.outcome(open, &answer);
                 drop(read_answer(answer).await);
-                if matches!(outcome, Outcome::Unauthorized { .. }) {
-                    self.credentials.refused().await;
+                if let (Outcome::Unauthorized { .. }, Some(authorization)) = (&outcome, &authorization) {
+                    self.credentials.refused(authorization).await;
                 }
                 outcome
             }
@@ -186,7 +195,8 @@ pub(super) fn why(error: &reqwest::Error) -> String {
     }
 }
 
-fn client(config: &Config) -> Result<Client> {
+/// `direct`: without a proxy.
+fn client(config: &Config, direct: bool) -> Result<Client> {
     // The process's choice, if it has made one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut client = Client::builder()
@@ -198,33 +208,9 @@ fn client(config: &Config) -> Result<Client> {
         .timeout(config.timeouts.total.0)
         // Each attempt is ours to count.
         .retry(reqwest::retry::never());
-    if Url::parse(&config.url).is_ok_and(|url| is_loopback(&url)) {
+    if direct {
         client = client.no_proxy();
     }
-    let Tls { ca, certificate, key } = &config.tls;
-    if let Some(ca) = ca {
-        let unfit = |error| unfit(ca, error);
-        for certificate in Certificate::from_pem_bundle(&read_pem(ca)?).map_err(unfit)? {
-            client = client.add_root_certificate(certificate);
-        }
-    }
-    if let (Some(certificate), Some(key)) = (certificate, key) {
-        let mut pem = read_pem(certificate)?;
-        pem.push(b'\n');
-        pem.extend(read_pem(key)?);
-        client = client.identity(Identity::from_pem(&pem).map_err(|error| unfit(certificate, error))?);
-    }
+    let client = certificates::apply(&config.tls, client)?;
     client.build().map_err(|error| Error::config("the HTTP client can't be set up").with_source(error))
-}
-
-fn unfit(path: &Path, error: reqwest::Error) -> Error {
-    Error::config(format!("{} does not hold the PEM that was expected", path.display())).with_source(error)
-}
-
-fn read_pem(path: &Path) -> Result<Vec<u8>> {
-    use std::io::Read;
-    let mut pem = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(PEM_BYTES).read_to_end(&mut pem));
-    read.map_err(|error| io_error("read", path, error))?;
-    Ok(pem)
 }

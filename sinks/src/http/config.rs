@@ -47,7 +47,8 @@ pub struct Config {
     pub headers: BTreeMap<String, Secret>,
     /// Who we are: `{ bearer = "${TOKEN}" }`, `{ bearer = { file = "token" } }`, `{ basic = { user = "…", password = "…" } }` or
     /// `{ oauth2 = { token_url = "…", client_id = "…", client_secret = "…", scope = "…" } }`. A file is read again when it
-    /// changes, and everything when the receiver refuses it.
+    /// changes, and everything when the receiver refuses it. What `${…}` says stays as it was when the program started: a
+    /// secret that is renewed belongs in a file.
     #[serde(default)]
     pub auth: Auth,
     /// Certificates, as PEM files: `ca` of an authority to trust besides the system's, `certificate` and `key` to show.

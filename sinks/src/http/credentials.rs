@@ -58,9 +58,9 @@ impl Credentials {
         Credentials { auth, known: Mutex::new(None) }
     }
 
-    /// The receiver refused them: the next attempt reads them anew.
-    pub(super) async fn refused(&self) {
-        *self.known.lock().await = None;
+    /// The receiver refused `header`: the next attempt reads credentials anew, unless another lane has done so meanwhile.
+    pub(super) async fn refused(&self, header: &HeaderValue) {
+        self.known.lock().await.take_if(|known| known.header == *header);
     }
 
     /// What `Authorization` says now, if anything.
@@ -162,7 +162,21 @@ fn basic_header(user: &str, password: &Secret) -> Result<HeaderValue, Refused> {
 #[derive(Deserialize)]
 struct Granted {
     access_token: Secret,
-    expires_in: Option<u64>,
+    /// Seconds. The RFC says a number, some servers give a text.
+    #[serde(default)]
+    expires_in: serde_json::Value,
+}
+
+impl Granted {
+    /// How long the token holds; `None` for as long as it is not refused.
+    fn lifetime(&self) -> Option<Duration> {
+        let seconds = match &self.expires_in {
+            serde_json::Value::String(text) => text.parse().ok()?,
+            other => other.as_f64()?,
+        };
+        // Longer than time is for ever, less than nothing is nothing.
+        Duration::try_from_secs_f64(seconds.max(0.0)).ok()
+    }
 }
 
 /// What is asked for (RFC 6749 §4.4.2).
@@ -200,7 +214,7 @@ async fn fetch(oauth2: &ClientCredentials, client: &Client, blocking: &Blocking)
     let granted: Granted = serde_json::from_slice(&text).map_err(|_| {
         unavailable(format!("expected a token in JSON of at most {ANSWER_BYTES} bytes, found something else"))
     })?;
-    let expires =
-        granted.expires_in.map(|seconds| asked + Duration::from_secs(seconds).saturating_sub(EARLY));
+    let lifetime = granted.lifetime();
+    let expires = lifetime.and_then(|lifetime| asked.checked_add(lifetime.saturating_sub(EARLY)));
     Ok(Known { header: header(&format!("Bearer {}", granted.access_token.expose()))?, file: None, expires })
 }

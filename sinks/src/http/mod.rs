@@ -16,8 +16,10 @@
 //! receiver offers it. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`), never to this machine.
 //!
 //! **Secrets** are never printed. Those in files are read again when the file changes, and all when the receiver refuses
-//! them. Certificates are read when the sink opens.
+//! them. Those from the environment stay what they were when the process started, because nobody can change a running
+//! process's environment: a secret that is renewed belongs in a file. Certificates are read when the sink opens.
 
+mod certificates;
 mod client;
 mod config;
 mod credentials;
