@@ -9,8 +9,15 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use afferent_benches::pair;
 use afferent_core::{
     Batch, Epoch, Fence, Generation, Incarnation, Kind, MemoryStore, Name, Record, RecordId, Sink, SinkCx,
-    StoreId, Timestamp, Unit, Value, blocking::Blocking, checkpoint::Acknowledgements, clock::SystemClock,
-    disk::OsDisk, driver::Drivers, event::Events, random::Random, record::Origin,
+    StoreId, Timestamp, Unit, Value,
+    blocking::Blocking,
+    checkpoint::{Acknowledgements, LetterLimits},
+    clock::SystemClock,
+    disk::OsDisk,
+    driver::Drivers,
+    event::Events,
+    random::Random,
+    record::Origin,
 };
 use afferent_sinks::sqlite::{Config, Sqlite};
 use criterion::{Criterion, Throughput, criterion_group};
@@ -78,7 +85,12 @@ fn cx(generation: u64) -> SinkCx {
         token: None,
         incarnation: Incarnation::from_u128(1),
         drivers: Drivers::new(),
-        acknowledgements: Acknowledgements::new(Arc::new(MemoryStore::new()), fence.clone()),
+        acknowledgements: Acknowledgements::new(
+            Arc::new(MemoryStore::new()),
+            fence.clone(),
+            LetterLimits::default(),
+            SystemClock::shared(),
+        ),
         fence,
         clock: SystemClock::shared(),
         disk: OsDisk::shared(),
