@@ -156,7 +156,7 @@ pub enum Delivery {
     Direct,
 }
 
-/// How often may be sent: so many requests in any such span, and so many at once.
+/// How often may be sent: a token bucket that holds so many requests and gains as many in each such span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {

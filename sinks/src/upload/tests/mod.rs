@@ -1,5 +1,7 @@
 //! Uploads through the real engine, to a receiver that honours keys and otherwise does what receivers do.
 
+mod fence;
+mod gate;
 mod receiver;
 mod world;
 
@@ -77,6 +79,69 @@ fn refused_records_are_put_in_again() {
         world.verify_retry();
     }
     assert!(dead > 0, "some retries died");
+}
+
+/// Scenario: each process spreads subjects over another number of lanes, and dies at a random moment. Guarantees: G1, G2, G3:
+/// bodies that were spread otherwise are sent first, each record arrives once and in order.
+#[test]
+fn lanes_may_change_between_lives() {
+    for seed in 2000..2000 + cases() {
+        let mut world = World::draw(seed);
+        for _ in 0..1 + world.random.below(5) {
+            world.settings.lanes = 1 + world.random.below(8) as u16;
+            let polls = 1 + world.random.below(400);
+            match world.live(Some(polls)) {
+                None => {}
+                Some(Ok(outcome)) => world.compare(&outcome),
+                Some(Err(error)) => panic!("seed {seed}: {error}"),
+            }
+        }
+        world.settings.lanes = 1 + world.random.below(8) as u16;
+        world.verify();
+    }
+}
+
+/// Scenario: a bit of the outbox rots while bodies wait in it, any bit. Guarantees: G1, G3 and G5: at most the body that it
+/// is part of is lost, with an alarm, and its records are counted as dead; the others arrive, in order.
+#[test]
+fn a_rotten_bit_costs_at_most_its_body() {
+    let mut lost = 0;
+    for seed in 0..cases() {
+        let mut world = World::new((0..100).map(|number| record(number, Some("ada"))).collect());
+        world.random = afferent_core::random::Random::from_seed(seed);
+        world.settings.batch.records = 10;
+        world.receiver.behave(Script { failing: 1.0, answers_from: u64::MAX, ..Script::default() });
+        assert!(world.live(Some(300)).is_none(), "the receiver is away");
+        let disk = world.disk.shared();
+        let directory = std::path::Path::new("/state/sink/outbox");
+        let segments: Vec<_> = disk
+            .list(directory)
+            .unwrap()
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+            .collect();
+        let segment = &segments[world.random.below(segments.len() as u64) as usize];
+        let bits = disk.info(segment).unwrap().unwrap().len * 8;
+        let bit = world.random.below(bits);
+        world.disk.flip(segment, bit).unwrap();
+        world.receiver.heal();
+        let outcome = match world.live(None) {
+            Some(Ok(outcome)) => outcome,
+            other => panic!("seed {seed}, bit {bit}: {other:?}"),
+        };
+        let account = outcome.ledger.accounts["sink"];
+        assert!(outcome.ledger.is_balanced(), "seed {seed}: {account:?}");
+        assert_eq!((account.read, account.pending), (100, 0), "seed {seed}, bit {bit}");
+        assert!(account.dead == 0 || account.dead == 10, "seed {seed}, bit {bit}: {account:?}");
+        let applied = world.receiver.applied();
+        assert_eq!(applied.len() as u64, account.delivered, "seed {seed}, bit {bit}");
+        assert!(applied.is_sorted() && applied.windows(2).all(|pair| pair[0] != pair[1]), "seed {seed}");
+        if account.dead > 0 {
+            lost += 1;
+            assert!(world.alarms().iter().any(|alarm| alarm.contains("damage")), "seed {seed}, bit {bit}");
+        }
+    }
+    assert!(lost > cases() / 3, "{lost} bits hit a body");
 }
 
 /// Scenario: the same without an outbox, and without deaths. Guarantees: G1, G3, G11; what is refused is a dead letter of its
