@@ -75,6 +75,20 @@ pub trait Decoder: Send {
     fn decode(&mut self, bytes: &[u8], at: Location<'_>, out: &mut Batch<Record>, rejects: &mut Rejects);
 }
 
+/// Reads bytes that should hold one record, and a header where the format has one.
+///
+/// # Errors
+/// Why they don't, without any health value.
+pub fn decode_one(format: Format, bytes: &[u8], at: Location<'_>) -> Result<Record, String> {
+    let (mut batch, mut rejects) = (Batch::new(), Vec::new());
+    format.decoder(DecoderOptions::default()).decode(bytes, at, &mut batch, &mut rejects);
+    match (batch.pop(), rejects.pop(), batch.len() + rejects.len()) {
+        (Some(record), None, 0) => Ok(record),
+        (None, Some(reject), 0) => Err(reject.reason),
+        _ => Err("expected one record in it, found another number".to_owned()),
+    }
+}
+
 /// Writes records as bytes.
 pub trait Encoder: Send {
     /// What stands before the first record of a file (a CSV header, with its line end); nothing by default.

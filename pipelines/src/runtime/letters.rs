@@ -15,12 +15,12 @@ use std::{
 };
 
 use afferent_core::{
-    Batch, CheckpointStore, DeadLetter, Epoch, LetterId, Name, Record, Result,
+    CheckpointStore, DeadLetter, Epoch, LetterId, Name, Record, Result,
     blocking::Blocking,
     engine::{Again, BoxLetters, Entry, Letters},
     reject::{Fate, Payload, RejectedBy},
 };
-use afferent_formats::{DecoderOptions, Format, Location};
+use afferent_formats::{Format, Location, decode_one};
 use async_trait::async_trait;
 
 use crate::{PipelineSpec, definition::StageInfo, registry::StageKind, state::RedbStore};
@@ -224,12 +224,6 @@ fn record(letter: &DeadLetter, format: Option<Format>) -> Result<Record, String>
         }
         _ => return Err("what was kept of it can't be read as a record".to_owned()),
     };
-    let (mut batch, mut rejects) = (Batch::new(), Vec::new());
     let at = Location { name: &letter.location, line: 1 };
-    Format::Json.decoder(DecoderOptions::default()).decode(&bytes, at, &mut batch, &mut rejects);
-    match (batch.pop(), rejects.pop(), batch.len()) {
-        (Some(record), None, 0) => Ok(record),
-        (None, Some(reject), 0) => Err(format!("it still can't be read: {}", reject.reason)),
-        _ => Err("expected one record in it, found another number".to_owned()),
-    }
+    decode_one(Format::Json, &bytes, at).map_err(|reason| format!("it still can't be read: {reason}"))
 }

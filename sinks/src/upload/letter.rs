@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use afferent_core::{
-    Batch, DeadLetter, Epoch, Record, RecordKey, Reject, Result,
+    DeadLetter, Epoch, Record, RecordKey, Reject, Result,
     reject::{Fate, RejectedBy},
 };
-use afferent_formats::{DecoderOptions, Format, Location};
+use afferent_formats::{Format, Location, decode_one};
 
 use super::{
     body::{Entry, Unpacked},
@@ -39,13 +39,7 @@ fn read_back(format: Format, unpacked: &Unpacked, index: u32) -> Option<Record> 
         // With the header, which stands before the first record.
         Format::Csv => unpacked.part(index..index + 1).to_vec(),
     };
-    let (mut batch, mut rejects) = (Batch::new(), Vec::new());
-    let at = Location { name: "body", line: 1 };
-    format.decoder(DecoderOptions::default()).decode(&bytes, at, &mut batch, &mut rejects);
-    match (batch.pop(), batch.is_empty() && rejects.is_empty()) {
-        (Some(record), true) => Some(record),
-        _ => None,
-    }
+    decode_one(format, &bytes, Location { name: "body", line: 1 }).ok()
 }
 
 /// A dead letter of the epoch whose body held it.
