@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use afferent_core::{
-    DeadLetter, Error, Incarnation, Name, Reject, Result, Timestamp,
+    DeadLetter, Error, Incarnation, Name, Result, Timestamp,
     blocking::Blocking,
     checkpoint::Acknowledgements,
     clock::{self, Clock},
@@ -16,17 +16,18 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::watch;
 
 use super::{
-    Compression, Key, SealedBody, Transport,
+    Compression, SealedBody, Transport,
     age::Ages,
     attempt::{Courier, Sent, Verdict},
     body::Unpacked,
     crash::crash_point,
+    dissection::{self, Dissected},
     feed::{Feed, Gone, Queued, Scanned, Spot},
     keeper::{self, Refusals, Saving},
     lane::{Current, Lane, Phase},
-    letter::{Passed, letter, refusal},
+    letter::{Passed, letter},
     metrics::Metrics,
-    state::{Counters, Part, State},
+    state::{Counters, State},
 };
 
 /// Bodies that are read ahead, in bytes: a lane that is held up holds up the others when so much lies behind it.
@@ -99,13 +100,6 @@ enum Stepped {
     Sent { lane: usize, sent: Sent },
     Dissected { lane: usize, dissected: Result<(Arc<Unpacked>, Dissected)> },
     Saved { change: u64, low: LogPosition, result: Result<Counters> },
-}
-
-/// What a refused body was taken apart into.
-#[derive(Debug)]
-enum Dissected {
-    Halves([Part; 2]),
-    Record(Box<Reject>),
 }
 
 impl<T: Transport> Driver<T> {
@@ -441,27 +435,8 @@ fn unpack(lane: usize, current: &Current, blocking: &Blocking) -> Step {
     Box::pin(async move { Stepped::Unpacked { lane, unpacked: job.await.and_then(|unpacked| unpacked) } })
 }
 
-/// Takes what was refused apart: into halves, or into the one record that was meant.
+/// Takes what was refused apart.
 fn dissect(lane: usize, current: &Current, reason: String, cx: &DriverCx) -> Step {
-    let format = cx.format;
-    let (entry, known, range) = (current.entry.clone(), current.unpacked.clone(), current.range());
-    let parent = current.parts.front().map_or(entry.head.key, |part| part.key);
-    let job = cx.blocking.spawn(move || {
-        let unpacked = known.map_or_else(|| entry.unpack().map(Arc::new), Ok)?;
-        let dissected = match range.end - range.start {
-            1 => Dissected::Record(Box::new(refusal(format, &entry, &unpacked, range.start, &reason))),
-            _ => Dissected::Halves(halves(parent, range, &unpacked)),
-        };
-        Ok::<_, Error>((unpacked, dissected))
-    });
-    Box::pin(async move { Stepped::Dissected { lane, dissected: job.await.and_then(|dissected| dissected) } })
-}
-
-/// The two halves of a refused part, each with a key of its own.
-fn halves(parent: Key, range: std::ops::Range<u32>, unpacked: &Unpacked) -> [Part; 2] {
-    let middle = range.start + (range.end - range.start) / 2;
-    [range.start..middle, middle..range.end].map(|half| {
-        let key = parent.of_part(half.clone(), &unpacked.part(half.clone()));
-        Part { start: half.start, end: half.end, key }
-    })
+    let dissecting = dissection::dissect(current, reason, cx);
+    Box::pin(async move { Stepped::Dissected { lane, dissected: dissecting.await } })
 }

@@ -91,6 +91,7 @@ mod body;
 mod compress;
 mod crash;
 mod direct;
+mod dissection;
 mod driver;
 mod feed;
 mod gate;
