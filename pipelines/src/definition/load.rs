@@ -7,19 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use afferent_core::{
-    BoxSource, Kind, Name, Problem, Record,
-    config::{Configure, Span},
-    engine::When,
-};
-use afferent_formats::Format;
-use serde::{
-    Deserialize,
-    de::{
-        IntoDeserializer,
-        value::{Error as ValueError, StrDeserializer},
-    },
-};
+use afferent_core::{Name, Problem, Record, config::Configure, engine::When};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -33,13 +21,14 @@ use super::{
     document::{inside, locate},
     environment::{Expanded, Lookup},
     names::{self, MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
+    source::{expected, expecting, format_of},
     strict::{self, Owner, invalid},
     suggest,
     when::when,
 };
 use crate::{
     cel::Predicate,
-    expect::{Expected, Expecting},
+    expect::Expected,
     registry::{Loaded, Make, Registry, Row, StageKind, absent},
     spec::MakeStages,
 };
@@ -128,14 +117,6 @@ struct Stage<S> {
     when: Option<Make<When<Record>>>,
     /// Which types a source should give.
     expected: Expected,
-}
-
-/// A source of which types are expected, if any are.
-fn expecting(make: Make<BoxSource<Record>>, expected: Expected) -> Make<BoxSource<Record>> {
-    if expected.is_empty() {
-        return make;
-    }
-    Arc::new(move || Ok(Box::new(Expecting::new(make()?, &expected)) as BoxSource<Record>))
 }
 
 impl Loader<'_> {
@@ -229,7 +210,7 @@ impl Loader<'_> {
         let when = (kind == StageKind::Sink).then(|| table.get("when")).flatten();
         let when = when.and_then(|value| self.when(value, &owner));
         let expect = (kind == StageKind::Source).then(|| table.get("expect")).flatten();
-        let expected = expect.map(|value| self.expect(value, &owner)).unwrap_or_default();
+        let expected = expect.map(|value| expected(value, &owner, &mut self.diagnostics)).unwrap_or_default();
         let path = table.get("path").and_then(|value| match value.get_ref() {
             DeValue::String(path) if !self.text[value.span()].contains("${") => Some(self.base.join(&**path)),
             _ => None,
@@ -365,38 +346,6 @@ impl Loader<'_> {
         }
     }
 
-    /// Which types a source should give, and how often at least.
-    fn expect(&mut self, value: &Spanned<DeValue<'_>>, owner: &Owner<'_>) -> Expected {
-        let DeValue::Table(table) = value.get_ref() else {
-            let message = format!("wrong type of `expect` in {}", owner.name);
-            let label =
-                format!("expected a table such as {{ HeartRate = \"6h\" }}, found {}", type_of(value));
-            self.diagnostics.push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message).label(label));
-            return Vec::new();
-        };
-        let mut expected = Expected::new();
-        for (key, value) in table {
-            let kind = Kind::parse(key.get_ref()).map_err(|unknown| unknown.to_string());
-            let limit = match value.get_ref() {
-                DeValue::String(text) => text.parse::<Span>(),
-                _ => Err(format!("expected a time such as \"6h\", found {}", type_of(value))),
-            };
-            let limit = limit.and_then(|limit| match limit.0.is_zero() {
-                true => Err("expected a time, found none".to_owned()),
-                false => Ok(limit.0),
-            });
-            for (span, wrong) in [(key.span(), kind.as_ref().err()), (value.span(), limit.as_ref().err())] {
-                let path = format!("expect.{}", key.get_ref());
-                self.diagnostics
-                    .extend(wrong.map(|wrong| invalid(&codes::BAD_VALUE, span, &path, owner.name, wrong)));
-            }
-            if let (Ok(kind), Ok(limit)) = (kind, limit) {
-                expected.push((kind, limit));
-            }
-        }
-        expected
-    }
-
     /// Whether the stage gets in the way of one before it: what one sink writes, no other may write and no source
     /// may read.
     fn check_path(&mut self, path: &Path, span: Range<usize>, kind: StageKind, owner: &Owner<'_>) {
@@ -463,16 +412,8 @@ fn finish(span: Range<usize>, path: &str, owner: &Owner<'_>, problem: Problem) -
     if problem.warning { diagnostic.warning() } else { diagnostic }
 }
 
-/// What a source reads, by the key that all sources with formats share. That its value is one is checked elsewhere.
-fn format_of(table: &DeTable<'_>) -> Format {
-    let text = table.get("format").map(|value| value.get_ref());
-    let Some(DeValue::String(text)) = text else { return Format::default() };
-    let text: StrDeserializer<'_, ValueError> = (**text).into_deserializer();
-    Format::deserialize(text).unwrap_or_default()
-}
-
 /// A value's type with its article.
-fn type_of(value: &Spanned<DeValue<'_>>) -> String {
+pub(super) fn type_of(value: &Spanned<DeValue<'_>>) -> String {
     let name = value.get_ref().type_str();
     let article = if name.starts_with(['a', 'i']) { "an" } else { "a" };
     format!("{article} {name}")

@@ -25,6 +25,7 @@ mod document;
 mod environment;
 mod load;
 mod names;
+mod source;
 pub(crate) mod strict;
 pub(crate) mod suggest;
 #[cfg(test)]
