@@ -18,7 +18,7 @@ use afferent::{
     runtime::{Runtime, RuntimeOptions},
     sinks, sources, transforms,
 };
-use afferent_benches::{Line, TYPES, pair, write_ndjson};
+use afferent_benches::{Line, TYPES, pair, two_workers, write_ndjson};
 use criterion::{Criterion, Throughput, criterion_group};
 use tempfile::TempDir;
 
@@ -106,11 +106,7 @@ fn benches(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let input = directory.path().join("input.ndjson");
     write_ndjson(&input, records).expect("the input is written");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = two_workers();
     let place = Place { directory, input, runtime };
     let (second, never) = (Duration::from_secs(1), Duration::from_secs(1_000_000));
 

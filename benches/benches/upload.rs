@@ -25,7 +25,7 @@ use afferent::{
     sinks::http::{self, HttpSink},
     sources,
 };
-use afferent_benches::{Line, pair, write_ndjson};
+use afferent_benches::{Line, pair, two_workers, write_ndjson};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group};
 use http_body_util::{BodyExt, Empty};
@@ -180,11 +180,7 @@ impl Place {
 fn benches(criterion: &mut Criterion) {
     let records = std::env::var("AFFERENT_BENCH_RECORDS")
         .map_or(2_000_000, |records| records.parse().expect("AFFERENT_BENCH_RECORDS is a number"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = two_workers();
     let place = Place { directory: tempfile::tempdir().expect("a temporary directory"), runtime };
     let input = place.input(records);
     let (url, got) = receiver(Duration::ZERO);

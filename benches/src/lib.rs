@@ -14,6 +14,7 @@ use std::{
 };
 
 use afferent_core::Timestamp;
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 pub use self::line::{Line, Source};
@@ -38,6 +39,14 @@ impl Spread {
         figures.sort_by(f64::total_cmp);
         Spread { min: figures[0], median: figures[figures.len() / 2], max: figures[figures.len() - 1] }
     }
+}
+
+/// A runtime with two workers, whatever the machine has.
+///
+/// # Panics
+/// If it can't be started.
+pub fn two_workers() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 /// Runs `ours` and `theirs` in turn, once unmeasured and then `pairs` times, and prints the ratio of their times

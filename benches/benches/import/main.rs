@@ -20,7 +20,7 @@ use afferent::{
     sinks::sqlite::{self, Sqlite},
     sources::export::{self, Export},
 };
-use afferent_benches::pair;
+use afferent_benches::{pair, two_workers};
 use afferent_sources::export::testing::write_export_zip;
 use criterion::{Criterion, Throughput, criterion_group};
 use rusqlite::Connection;
@@ -114,11 +114,7 @@ fn remove_database(path: &Path) {
 fn benches(criterion: &mut Criterion) {
     let records = std::env::var("AFFERENT_BENCH_RECORDS")
         .map_or(300_000, |records| records.parse().expect("AFFERENT_BENCH_RECORDS is a number"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = two_workers();
     let place = Place { directory: tempfile::tempdir().expect("a temporary directory"), runtime };
     place.write_export("empty.zip", 0);
     place.pipeline("empty.zip", "empty.db");

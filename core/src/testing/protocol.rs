@@ -29,7 +29,7 @@ use crate::{
     disk::OsDisk,
     engine::{self, Again, BoxLetters, End, EngineCx, Entry, Letters, Outcome, Settings, Stages},
     event::Events,
-    mailbox::mailbox,
+    mailbox::{Mailbox, mailbox},
     random::Random,
     reject::{Fate, LetterKeeper},
     stage::{Chain, Named, ops},
@@ -100,8 +100,16 @@ impl Protocol {
     /// # Errors
     /// As [`engine::run`].
     pub async fn live(&self, store: Arc<dyn CheckpointStore>, polls: Option<u64>) -> Result<Option<Outcome>> {
-        let (mail, commands) = mailbox();
-        let (events, _listener) = Events::alone(Name::from("model"));
+        let (mail, cx) = self.cx(store);
+        let run = engine::run(cx, || self.stages());
+        let outcome = dies_after(run, polls).await.transpose()?;
+        drop(mail);
+        Ok(outcome)
+    }
+
+    fn cx(&self, store: Arc<dyn CheckpointStore>) -> (Mailbox, EngineCx) {
+        let (mail, mailbox) = mailbox();
+        let (events, _) = Events::alone(Name::from("model"));
         let cx = EngineCx {
             pipeline: Name::from("model"),
             settings: self.settings,
@@ -110,14 +118,11 @@ impl Protocol {
             disk: OsDisk::shared(),
             random: Random::from_os(),
             directory: self.directory.path().to_owned(),
-            mailbox: commands,
+            mailbox,
             events,
             kill: CancellationToken::new(),
         };
-        let run = engine::run(cx, || self.stages());
-        let outcome = dies_after(run, polls).await.transpose()?;
-        drop(mail);
-        Ok(outcome)
+        (mail, cx)
     }
 
     fn stages(
@@ -155,20 +160,7 @@ impl Protocol {
         store: Arc<dyn CheckpointStore>,
         polls: Option<u64>,
     ) -> Result<Option<Outcome>> {
-        let (mail, commands) = mailbox();
-        let (events, _listener) = Events::alone(Name::from("model"));
-        let cx = EngineCx {
-            pipeline: Name::from("model"),
-            settings: self.settings,
-            store: store.clone(),
-            clock: Arc::new(TestClock::default()),
-            disk: OsDisk::shared(),
-            random: Random::from_os(),
-            directory: self.directory.path().to_owned(),
-            mailbox: commands,
-            events,
-            kill: CancellationToken::new(),
-        };
+        let (mail, cx) = self.cx(store.clone());
         let letters = || Box::new(Left { store: store.clone(), after: None }) as BoxLetters<Item, Item>;
         let run = engine::retry(cx, || self.stages(), letters);
         let outcome = dies_after(run, polls).await.transpose()?;
