@@ -49,7 +49,7 @@ use crate::{
     ui::Ui,
 };
 
-/// Larger batches than usual: each costs a change of threads on the way to the database, and there is but one pipeline.
+/// Larger batches than usual: the database takes the rows of one in the order of its own tree, and there is but one pipeline.
 const LIMITS: Limits = Limits { records: 1536, bytes: 1 << 20 };
 
 /// The name of a file of `csv:DIR`.

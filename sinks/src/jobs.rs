@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 
 /// The state of an open sink, which travels in blocking jobs, one in flight.
 ///
-/// One batch may wait for the job in flight, which goes on with it at once: a change of threads between two batches
-/// would cost as much as some hundred rows. Its buffer is one that was emptied before, so nothing is allocated per batch.
+/// One batch may wait for the job in flight, which goes on with it at once: there is no change of threads between two
+/// batches while the sink is what the others wait for. Its buffer is one that was emptied before, so nothing is allocated per batch.
 /// An error of a job is reported by the next call but one at the latest; the state has been dropped in the job by then,
 /// and every later call fails.
 ///

@@ -39,9 +39,9 @@ impl From<Option<Token>> for Prepared {
 /// Contract (the engine relies on it, the contract suite checks it):
 /// - `open` comes first and once. It rolls back everything that lies after the context's token. Nothing, not
 ///   even a header, becomes visible before the first `prepare` of this run has been saved.
-/// - `write` empties the batch. It may return before the records are stored; it must not hold more than one batch
-///   besides the one it is given. It must not block the thread: blocking work runs as a job of the context's
-///   `blocking`, one in flight, awaited before the next is started.
+/// - `write` empties the batch. It may return before the records are stored; it must not hold more than two
+///   batches: one that is being written, and one that waits for it. It must not block the thread: blocking work runs as
+///   a job of the context's `blocking`, one in flight, awaited before the next is started.
 /// - `prepare` returns when all earlier writes are durable or staged. What a replay could not repeat must not be
 ///   visible yet, unless the sink is idempotent by identity.
 /// - `commit` is idempotent. It is called again after a restart, with the token of the last checkpoint. An error

@@ -24,7 +24,9 @@ pub struct Config {}
 
 impl Configure for Config {
     fn guarantee(&self) -> Option<Guarantee> {
-        Some(Guarantee::ExactlyOnce("nothing is kept, and the counts are those of the checkpoint".to_owned()))
+        Some(Guarantee::AtLeastOnce(
+            "it only counts, and counts an epoch again that a crash interrupts".to_owned(),
+        ))
     }
 }
 
