@@ -75,10 +75,12 @@ async fn go(
     if !ui.is_json() {
         let ended = definitions.iter().filter(|definition| driven.outcomes.contains_key(definition.name()));
         let again = args.files.iter().map(|file| account::quote(file)).collect::<Vec<_>>().join(" ");
-        let others = [
-            format!("afferent run {again} --until-idle"),
-            format!("afferent run {again} --until-idle --from-start"),
-        ];
+        let mut others = vec![format!("afferent run {again} --until-idle")];
+        let mut accounts = driven.outcomes.values().flat_map(|outcome| outcome.ledger.accounts.values());
+        // It is refused while records wait for a receiver.
+        if accounts.all(|account| account.pending == 0) {
+            others.push(format!("afferent run {again} --until-idle --from-start"));
+        }
         ui.say(account::next(ended.flat_map(Definition::stages), others));
     }
     Ok(driven.exit)

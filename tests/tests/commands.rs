@@ -157,6 +157,28 @@ fn a_timeout() {
     assert_eq!(account["delivered"], 0);
 }
 
+/// Scenario: `--from-start` while uploads wait for a receiver that is away. Guarantees: G1: it is refused, and nothing of
+/// what waits is touched; it isn't suggested either.
+#[test]
+fn from_start_is_refused_while_uploads_wait() {
+    let place = Place::new(BINARY);
+    // The discard port: nobody listens.
+    let sink = "type = \"http\"\nurl = \"http://127.0.0.1:9/\"";
+    place.write("copy.toml", COPY.replace("type = \"file\"\npath = \"out.ndjson\"", sink));
+    place.write("in.ndjson", lines(0..7));
+    let away = place.run(&["run", "copy.toml", "--until-idle", "--timeout", "1s"]).exits(75);
+    assert!(!away.stderr.contains("--from-start"), "{}", away.stderr);
+    let refused = place.run(&["run", "copy.toml", "--from-start"]).exits(78);
+    assert!(
+        refused.stderr.contains("7 records of pipeline `copy` wait for the receiver"),
+        "{}",
+        refused.stderr
+    );
+    let account = place.run(&["audit", "-o", "json"]).exits(0).stdout;
+    let account: Value = serde_json::from_str(&account).expect("one account");
+    assert_eq!((&account["read"], &account["pending"]), (&7.into(), &7.into()));
+}
+
 /// Scenario: `--from-start` into a file. Guarantees: everything is read again, and accounts begin anew.
 #[test]
 fn from_start_into_a_file() {

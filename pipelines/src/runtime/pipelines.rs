@@ -292,7 +292,7 @@ impl Runtime {
     /// Forgets a pipeline's checkpoints, state and dead letters, so that it begins anew. It need not be known.
     ///
     /// # Errors
-    /// `Config` while it runs.
+    /// `Config` while it runs, or while records wait for the receiver of an upload: it would never send them.
     pub async fn forget(&self, name: &str) -> Result<()> {
         let slot = self.slots().get(name).cloned();
         let _control = match &slot {
@@ -304,7 +304,20 @@ impl Runtime {
                 "pipeline `{name}` runs; stop it before its checkpoints are forgotten"
             )));
         }
-        self.store().forget(&Name::from(name)).await
+        let name = Name::from(name);
+        // What can't be read can't be kept either: forgetting it is how one goes on.
+        if let Ok(Some(last)) = self.store().last_checkpoint(&name).await {
+            let held = last.ledger.held_total();
+            for (sink, account) in &last.ledger.accounts {
+                let waiting = account.pending.saturating_sub(held);
+                if waiting > 0 {
+                    return Err(Error::config(format!(
+                        "{waiting} records of pipeline `{name}` wait for the receiver of sink `{sink}`, and starting over would leave them behind; let it run from its checkpoint until they are delivered"
+                    )));
+                }
+            }
+        }
+        self.store().forget(&name).await
     }
 
     /// Stops a pipeline and removes its definition. Its checkpoints stay until they are forgotten.
