@@ -145,6 +145,8 @@ impl Receiver {
         }
         let line = Arc::new(Line::default());
         lock(&self.0.lines).push(line.clone());
+        // Small frames must not wait for the client's delayed acknowledgements: that takes real time, and the test's clock runs on.
+        stream.set_nodelay(true).expect("an option of a socket");
         // Another handle to the same socket, to break the connection while HTTP has the first.
         let stream = stream.into_std().expect("a socket");
         let twin = TcpStream::from_std(stream.try_clone().expect("a handle")).expect("a socket");
