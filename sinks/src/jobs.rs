@@ -9,6 +9,7 @@ use afferent_core::{
     Batch, Error, Result,
     blocking::{Blocking, Job},
 };
+use futures::FutureExt;
 use tokio::sync::Notify;
 
 /// The state of an open sink, which travels in blocking jobs, one in flight.
@@ -84,9 +85,33 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
         open: impl FnOnce() -> Result<(S, O)> + Send + 'static,
     ) -> Result<(Jobs<S, T>, O)> {
         let (state, opened) = blocking.spawn(open).await??;
+        Ok((Jobs::new(blocking, state), opened))
+    }
+
+    /// Jobs that get `state`.
+    pub(crate) fn new(blocking: Blocking, state: S) -> Jobs<S, T> {
         let next = Next { is_awaited: false, waiting: None, spare: Batch::new() };
         let handover = Arc::new(Handover { next: Mutex::new(next), begun: Notify::new() });
-        Ok((Jobs { blocking, slot: Slot::Here(Box::new(state)), handover }, opened))
+        Jobs { blocking, slot: Slot::Here(Box::new(state)), handover }
+    }
+
+    /// [`write`](Jobs::write), unless one batch waits already: then `batch` is left as it is, and the result is `false`.
+    pub(crate) fn offer(
+        &mut self,
+        batch: &mut Batch<T>,
+        work: fn(&mut S, &mut Batch<T>) -> Result<()>,
+    ) -> Result<bool> {
+        if let Slot::Away(job) = &mut self.slot {
+            if self.handover.leave(batch) {
+                return Ok(true);
+            }
+            let Some(ended) = job.now_or_never() else { return Ok(false) };
+            self.slot = Slot::Lost;
+            self.slot = Slot::Here(ended??);
+        }
+        let Slot::Here(state) = mem::replace(&mut self.slot, Slot::Lost) else { return Err(was_lost()) };
+        self.begin(state, batch, work);
+        Ok(true)
     }
 
     /// Has all of `batch` written, after those before it. Waits while one waits already.
@@ -108,24 +133,8 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
                 self.slot = Slot::Here(ended??);
             }
         }
-        let mut state = self.settle().await?;
-        let mut taken = {
-            let mut next = self.handover.next();
-            next.is_awaited = true;
-            let spare = mem::take(&mut next.spare);
-            mem::replace(batch, spare)
-        };
-        let handover = self.handover.clone();
-        self.slot = Slot::Away(self.blocking.spawn(move || {
-            loop {
-                work(&mut state, &mut taken)?;
-                taken.clear();
-                match handover.proceed(taken) {
-                    Some(next) => taken = next,
-                    None => return Ok(state),
-                }
-            }
-        }));
+        let state = self.settle().await?;
+        self.begin(state, batch, work);
         Ok(())
     }
 
@@ -146,6 +155,32 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
         Ok(outcome)
     }
 
+    /// Starts a job that writes `batch` and what comes after it.
+    fn begin(
+        &mut self,
+        mut state: Box<S>,
+        batch: &mut Batch<T>,
+        work: fn(&mut S, &mut Batch<T>) -> Result<()>,
+    ) {
+        let mut taken = {
+            let mut next = self.handover.next();
+            next.is_awaited = true;
+            let spare = mem::take(&mut next.spare);
+            mem::replace(batch, spare)
+        };
+        let handover = self.handover.clone();
+        self.slot = Slot::Away(self.blocking.spawn(move || {
+            loop {
+                work(&mut state, &mut taken)?;
+                taken.clear();
+                match handover.proceed(taken) {
+                    Some(next) => taken = next,
+                    None => return Ok(state),
+                }
+            }
+        }));
+    }
+
     /// Waits for the job in flight and takes the state back.
     async fn settle(&mut self) -> Result<Box<S>> {
         if let Slot::Away(job) = &mut self.slot {
@@ -156,7 +191,7 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
         }
         match mem::replace(&mut self.slot, Slot::Lost) {
             Slot::Here(state) => Ok(state),
-            _ => Err(Error::bug("a sink was used after it had failed")),
+            _ => Err(was_lost()),
         }
     }
 }
@@ -170,6 +205,10 @@ impl<S: Send + 'static, T: Send + 'static> Drop for Jobs<S, T> {
             drop(self.blocking.spawn(move || drop(slot)));
         }
     }
+}
+
+fn was_lost() -> Error {
+    Error::bug("a sink was used after it had failed")
 }
 
 /// A sink that has not been opened was used.

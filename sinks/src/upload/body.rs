@@ -122,6 +122,11 @@ impl Entry {
         self.content.len() as u64
     }
 
+    /// About how much memory it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.index.len() + self.content.len()
+    }
+
     /// Takes it apart; it may take a while.
     pub(super) fn unpack(&self) -> Result<Unpacked> {
         let length = usize::try_from(self.head.plain).map_err(|_| damaged())?;

@@ -150,10 +150,6 @@ impl Made {
         self.0.store(bytes, Ordering::Release);
     }
 
-    pub(super) fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::AcqRel);
-    }
-
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }

@@ -15,7 +15,7 @@
 //! 3. **Nothing is dropped** (G11). Refused credentials pause and alarm; what the receiver refuses for good is narrowed
 //!    down to the record that it means, which is a dead letter; everything else is tried for as long as it takes.
 //! 4. **Bounds** (G7). In memory: an open body in each lane, one under way in each, and 16 MiB of bodies that were read
-//!    ahead. On disk: `max_bytes` that are not acknowledged, the open epoch, and what the kept checkpoints need. Where
+//!    ahead, 6 MiB that wait for the disk. On disk: `max_bytes` that are not acknowledged, the open epoch, and what the kept checkpoints need. Where
 //!    `max_bytes` is reached, `write` waits, and so the source does; but only while something is released and not
 //!    acknowledged, so that an epoch larger than the bound does not wait for itself.
 //! 5. **Discretion** (G8). Neither records nor what a receiver says get into logs, errors, alarms or reasons.
@@ -90,7 +90,6 @@ mod attempt;
 mod body;
 mod compress;
 mod crash;
-mod direct;
 mod dissection;
 mod driver;
 mod feed;
@@ -104,6 +103,7 @@ pub mod metrics;
 mod open;
 mod outbox;
 mod packer;
+mod sealing;
 mod settings;
 mod sink;
 mod state;

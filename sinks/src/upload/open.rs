@@ -11,7 +11,7 @@
 use std::{collections::VecDeque, path::Path};
 
 use afferent_core::{
-    Opened, Result,
+    Incarnation, Opened, Result,
     event::StageEvents,
     random::Random,
     segment_log::{Entries, LogLimits, LogPosition, LogReader, SegmentLog, set_aside},
@@ -20,10 +20,9 @@ use afferent_core::{
 use super::{
     Settings,
     body::Entry,
-    feed::Made,
     guard::Guard,
-    outbox::{Outbox, Sealer},
-    packer::Packer,
+    outbox::Outbox,
+    sealing::Sealed,
     state::{Counters, OutboxToken, State, Totals},
 };
 
@@ -31,19 +30,20 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) settings: Settings,
-    pub(super) sealer: Sealer,
+    pub(super) incarnation: Incarnation,
     pub(super) guard: Guard,
     pub(super) token: Option<OutboxToken>,
     pub(super) state: Option<State>,
     pub(super) random: Random,
     pub(super) events: StageEvents,
-    pub(super) made: Made,
 }
 
 /// An open outbox.
 #[derive(Debug)]
 pub(super) struct OpenOutbox {
     pub(super) outbox: Outbox,
+    /// Where sealing goes on.
+    pub(super) sealed: Sealed,
     pub(super) opened: Opened,
     pub(super) state: State,
     /// The state is not what was saved: it is to be saved before anything is sent.
@@ -103,7 +103,7 @@ impl Opening {
         self.guard.check()?;
         log.truncate(token.end)?;
         let saved = self.state.take().filter(|state| state.log == Some(token.log));
-        let recount = saved.is_none() || token.incarnation != self.sealer.incarnation;
+        let recount = saved.is_none() || token.incarnation != self.incarnation;
         let mut state = saved.clone().unwrap_or_else(|| State::fresh(log.id(), log.first(), token.counters));
         if damaged {
             self.events.alarm("the outbox is damaged; what can't be read will be counted as dead");
@@ -142,23 +142,16 @@ impl Opening {
         barrier: u64,
     ) -> OpenOutbox {
         let reader = log.reader(state.low);
-        self.made.set(sealed.bytes);
+        let sealed = Sealed { next: log.end().number(), barrier, totals: sealed };
         let outbox = Outbox {
             guard: self.guard,
             log,
-            packer: Packer::new(&self.settings),
-            sealer: self.sealer,
-            epoch: None,
+            incarnation: self.incarnation,
             lanes: self.settings.lanes,
-            barrier,
-            sealed,
-            made: self.made,
             kept: VecDeque::new(),
-            rejects: Vec::new(),
-            closed: Vec::new(),
             buffer: Vec::new(),
         };
-        OpenOutbox { outbox, opened, state, changed, known, reader }
+        OpenOutbox { outbox, sealed, opened, state, changed, known, reader }
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use afferent_core::{
-    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token,
-    segment_log::LogPosition,
-};
+use afferent_core::{Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token};
 use afferent_formats::Format;
 use tokio::sync::{mpsc, watch};
 
@@ -13,7 +10,6 @@ use super::{
     Delivery, Settings, Transport,
     attempt::Courier,
     crash::crash_point,
-    direct::Direct,
     driver::{Driver, DriverCx, Keep, Progress},
     feed::{Feed, Made, Released},
     gate::Gate,
@@ -21,7 +17,8 @@ use super::{
     keeper::Refusals,
     metrics::Metrics,
     open::{OpenOutbox, Opening},
-    outbox::{Outbox, Sealer},
+    outbox::Outbound,
+    sealing::{Sealed, Sealer, Sealing},
     state::{Counters, OutboxToken, State},
 };
 use crate::jobs::{Jobs, not_open};
@@ -39,6 +36,7 @@ pub struct Upload<T> {
 }
 
 struct Open {
+    sealing: Jobs<Sealing, Record>,
     mode: Mode,
     driver: Link,
     made: Made,
@@ -47,7 +45,7 @@ struct Open {
 
 enum Mode {
     Outbox {
-        jobs: Jobs<Outbox, Record>,
+        outbound: Outbound,
         released: watch::Sender<Option<Released>>,
         /// What the account knows: as of the last `prepare`.
         known: Counters,
@@ -56,7 +54,6 @@ enum Mode {
         prepared: Option<u64>,
     },
     Direct {
-        jobs: Jobs<Direct, Record>,
         refusals: Refusals,
     },
 }
@@ -82,25 +79,22 @@ impl<T: Transport> Upload<T> {
         let saved = cx.acknowledgements.load().await?;
         let state = saved.as_deref().map(State::from_bytes).transpose()?;
         let token = cx.token.as_ref().map(OutboxToken::read).transpose()?;
-        let made = Made::default();
         let (settings, disk, directory) =
             (self.settings.clone(), cx.disk.clone(), cx.directory.join("outbox"));
-        let sealer = sealer(&cx, &self.settings);
+        let incarnation = cx.incarnation;
         let (fence, mut random, events) = (cx.fence.clone(), cx.random.clone(), cx.events.clone());
-        let (opening, counted) = (random.fork(), made.clone());
+        let random = random.fork();
         let open = move || {
             disk.create_dir_all(&directory)
                 .map_err(|error| afferent_core::io_error("create the directory", &directory, error))?;
             let guard = Guard::take(&disk, &directory, fence)?;
-            let opening =
-                Opening { settings, sealer, guard, token, state, random: opening, events, made: counted };
-            let OpenOutbox { outbox, opened, state, changed, known, reader } =
+            let opening = Opening { settings, incarnation, guard, token, state, random, events };
+            let OpenOutbox { outbox, sealed, opened, state, changed, known, reader } =
                 opening.open(&disk, &directory)?;
             crash_point!("upload.opened");
-            let sealed = outbox.sealed.records;
-            Ok((outbox, (opened, state, changed, known, sealed, reader)))
+            Ok((outbox, (sealed, opened, state, changed, known, reader)))
         };
-        let (jobs, (opened, state, changed, known, sealed, reader)) =
+        let (jobs, (sealed, opened, state, changed, known, reader)) =
             Jobs::open(cx.blocking.clone(), open).await?;
         if changed {
             let state = state.to_bytes()?;
@@ -112,8 +106,13 @@ impl<T: Transport> Upload<T> {
             Feed::Outbox { reader: Some(Box::new(reader)), released: seen, blocking: cx.blocking.clone() };
         let keep = Keep::Durably(cx.acknowledgements.clone());
         let driver = drive(&cx, self.settings.format, courier, feed, keep, state, metrics.clone());
-        let mode = Mode::Outbox { jobs, released, known, sealed, prepared: None };
-        Ok((Open { mode, driver, made, metrics }, opened))
+        let made = Made::default();
+        let (bodies, queue) = mpsc::unbounded_channel();
+        let sealing = Sealing::new(&self.settings, sealer(&cx, &self.settings), sealed, bodies, made.clone());
+        let outbound = Outbound { jobs, sealed: queue, waiting: Batch::new() };
+        let mode = Mode::Outbox { outbound, released, known, sealed: sealed.totals.records, prepared: None };
+        let sealing = Jobs::new(cx.blocking.clone(), sealing);
+        Ok((Open { sealing, mode, driver, made, metrics }, opened))
     }
 
     async fn open_direct(
@@ -136,13 +135,14 @@ impl<T: Transport> Upload<T> {
         }
         let made = Made::default();
         let (bodies, queue) = mpsc::unbounded_channel();
-        let direct = Direct::new(&self.settings, sealer(&cx, &self.settings), bodies, made.clone());
-        let (jobs, opened) = Jobs::open(cx.blocking.clone(), move || Ok((direct, Opened::Resumed))).await?;
+        let sealer = sealer(&cx, &self.settings);
+        let sealing = Sealing::new(&self.settings, sealer, Sealed::default(), bodies, made.clone());
+        let sealing = Jobs::new(cx.blocking.clone(), sealing);
         let refusals = Refusals::default();
         let keep = Keep::InMemory(refusals.clone());
         let feed = Feed::Direct { bodies: queue };
         let driver = drive(&cx, self.settings.format, courier, feed, keep, State::none(), metrics.clone());
-        Ok((Open { mode: Mode::Direct { jobs, refusals }, driver, made, metrics }, opened))
+        Ok((Open { sealing, mode: Mode::Direct { refusals }, driver, made, metrics }, Opened::Resumed))
     }
 }
 
@@ -237,33 +237,35 @@ impl<T: Transport> Sink for Upload<T> {
 
     async fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {
         let most = self.settings.max_bytes;
-        let Open { mode, driver, made, .. } = self.open.as_mut().ok_or_else(not_open)?;
+        let Open { sealing, mode, driver, made, .. } = self.open.as_mut().ok_or_else(not_open)?;
         driver.check()?;
         match mode {
-            Mode::Outbox { jobs, released, .. } => {
+            Mode::Outbox { outbound, released, .. } => {
                 // Only while released bodies are not acknowledged: an epoch that is larger than the bound goes on.
                 let free = released.borrow().map_or(0, |released| released.sealed.bytes);
                 while made.get() - driver.counters().bytes >= most && free > driver.counters().bytes {
                     driver.further().await?;
                 }
-                jobs.write(batch, Outbox::write).await
+                sealing.write(batch, Sealing::write).await?;
+                outbound.proceed().await
             }
-            Mode::Direct { jobs, .. } => {
+            Mode::Direct { .. } => {
                 while made.get() - driver.counters().bytes >= DIRECT_BYTES {
                     driver.further().await?;
                 }
-                jobs.write(batch, Direct::write).await
+                sealing.write(batch, Sealing::write).await
             }
         }
     }
 
     async fn prepare(&mut self, epoch: Epoch) -> Result<Prepared> {
-        let Open { mode, driver, metrics, .. } = self.open.as_mut().ok_or_else(not_open)?;
+        let Open { sealing, mode, driver, metrics, .. } = self.open.as_mut().ok_or_else(not_open)?;
         driver.check()?;
+        let (made, mut rejects) = sealing.run(move |sealing| sealing.prepare(epoch)).await?;
         match mode {
-            Mode::Outbox { jobs, known, sealed, prepared, .. } => {
+            Mode::Outbox { outbound, known, sealed, prepared, .. } => {
                 let now = driver.counters();
-                let (token, rejects) = jobs.run(move |outbox| outbox.prepare(epoch, now)).await?;
+                let token = outbound.prepare(made, now).await?;
                 let refused = now.refused.saturating_sub(known.refused);
                 let withdrawn = now.withdrawn.saturating_sub(known.withdrawn);
                 let pending = token.sealed.records.saturating_sub(now.settled());
@@ -277,9 +279,8 @@ impl<T: Transport> Sink for Upload<T> {
                     ..Prepared::default()
                 })
             }
-            Mode::Direct { jobs, refusals } => {
-                let (records, mut rejects) = jobs.run(move |direct| direct.prepare(epoch)).await?;
-                while driver.counters().settled() < records {
+            Mode::Direct { refusals } => {
+                while driver.counters().settled() < made.totals.records {
                     driver.further().await?;
                 }
                 rejects.extend(refusals.take());
@@ -289,26 +290,19 @@ impl<T: Transport> Sink for Upload<T> {
     }
 
     async fn commit(&mut self, epoch: Epoch, token: Option<&Token>) -> Result<()> {
-        let Open { mode, driver, .. } = self.open.as_mut().ok_or_else(not_open)?;
-        match mode {
-            Mode::Outbox { jobs, released, prepared, .. } => {
-                let token = OutboxToken::read(token.ok_or_else(|| Error::bug("an outbox without a token"))?)?;
-                let (end, low): (LogPosition, _) = (token.end, driver.progress.borrow().low);
-                jobs.run(move |outbox| {
-                    outbox.commit(epoch, end, low);
-                    Ok(())
-                })
-                .await?;
-                *prepared = None;
-                released.send_replace(Some(Released { end, sealed: token.sealed }));
-            }
-            Mode::Direct { jobs, .. } => {
-                jobs.run(move |direct| {
-                    direct.commit(epoch);
-                    Ok(())
-                })
-                .await?;
-            }
+        let Open { sealing, mode, driver, .. } = self.open.as_mut().ok_or_else(not_open)?;
+        sealing
+            .run(move |sealing| {
+                sealing.commit(epoch);
+                Ok(())
+            })
+            .await?;
+        if let Mode::Outbox { outbound, released, prepared, .. } = mode {
+            let token = OutboxToken::read(token.ok_or_else(|| Error::bug("an outbox without a token"))?)?;
+            let low = driver.progress.borrow().low;
+            outbound.commit(token.end, low).await?;
+            *prepared = None;
+            released.send_replace(Some(Released { end: token.end, sealed: token.sealed }));
         }
         Ok(())
     }
