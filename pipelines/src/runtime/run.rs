@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use afferent_core::{Error, ErrorKind, Result, engine::Outcome, mailbox::Mailbox};
+use afferent_core::{
+    Error, ErrorKind, Result,
+    engine::{Claim, End, Outcome},
+    mailbox::Mailbox,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +21,8 @@ pub(super) struct Run {
     pub(super) phase: watch::Sender<Phase>,
     /// It was asked to end: a failure does not start it again.
     pub(super) ending: CancellationToken,
+    /// How it is claimed: on behalf of all of its lives.
+    pub(super) claim: Claim,
     /// It must end at once.
     pub(super) kill: CancellationToken,
 }
@@ -34,6 +40,19 @@ impl Run {
     /// Whether it has not ended.
     pub(super) fn is_active(&self) -> bool {
         matches!(*self.phase.borrow(), Phase::Active(_))
+    }
+
+    /// Whether it was killed.
+    pub(super) fn was_killed(&self) -> bool {
+        matches!(&*self.phase.borrow(), Phase::Ended(Ok(outcome)) if outcome.end == End::Killed)
+    }
+
+    /// What it failed with, if it has ended so.
+    pub(super) fn failure(&self) -> Option<String> {
+        match &*self.phase.borrow() {
+            Phase::Ended(Err(error)) => Some(error.to_string()),
+            _ => None,
+        }
     }
 
     /// Sends a command and waits for its answer, across restarts.

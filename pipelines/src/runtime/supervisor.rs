@@ -112,6 +112,7 @@ async fn life(
         pipeline: run.spec.name.clone(),
         settings: run.spec.settings,
         store: world.store.clone(),
+        claim: run.claim.clone(),
         clock: world.clock.clone(),
         disk: world.disk.clone(),
         random: world.random(),
@@ -185,7 +186,15 @@ async fn back_off(
             Some(Command::Checkpoint(answer)) => {
                 let _ = answer.send(Err(Error::transient(format!("nothing is open: {error}"))));
             }
-            Some(Command::Stop(answer) | Command::Drain(answer)) => {
+            Some(command @ Command::Wake { .. }) => {
+                // Its time is short. The pipeline finds it when it starts.
+                if let Phase::Active(mailbox) = &*run.phase.borrow() {
+                    // Without room, whoever asked waits until its budget is over.
+                    drop(mailbox.put_back(command));
+                }
+                return None;
+            }
+            Some(Command::Stop(answer) | Command::Drain { answer, .. }) => {
                 let _ = answer.send(Ok(()));
                 return Some(End::Stopped);
             }
