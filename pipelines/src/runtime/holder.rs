@@ -16,6 +16,8 @@ use afferent_core::{
     disk::{Disk, DiskLock},
 };
 
+#[cfg(target_os = "linux")]
+use self::linux::Holder;
 use super::directory;
 
 /// How long the other may take to end when it is asked to: what closing an epoch takes, many times over.
@@ -82,9 +84,6 @@ enum Signal {
     End,
     Kill,
 }
-
-#[cfg(target_os = "linux")]
-use self::linux::Holder;
 
 /// Elsewhere nobody can tell who has a file open.
 #[cfg(not(target_os = "linux"))]

@@ -59,7 +59,10 @@ impl Run {
     ///
     /// # Errors
     /// The command's own, or `State` when the run has ended.
-    pub(super) async fn ask<T>(&self, command: impl AsyncFn(Mailbox) -> Result<T>) -> Result<T> {
+    pub(super) async fn ask<T, F>(&self, command: impl Fn(Mailbox) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut phase = self.phase.subscribe();
         loop {
             let mailbox = match &*phase.borrow_and_update() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use afferent_core::{
-    CheckpointStore as _, Result, clock,
+    Error, Result, clock,
     mailbox::{Need, Woken},
 };
 use tokio::sync::watch;
@@ -47,7 +47,7 @@ impl Runtime {
         let _control = slot.control.lock().await;
         self.desire(&slot, Desired::Stopped).await?;
         if let Some(run) = slot.active() {
-            let drained = run.ask(async |mailbox| mailbox.drain(within).await).await;
+            let drained = run.ask(|mailbox| async move { mailbox.drain(within).await }).await;
             run.ended().await?;
             drained?;
         }
@@ -90,9 +90,10 @@ impl Runtime {
                 None => self.prepare(&slot).map(|(run, commands)| (run, Some(commands)))?,
             };
             let run = own.get_or_init(|| run);
-            let mut asked = pin!(run.ask(async |mailbox| {
+            let mut asked = pin!(run.ask(|mailbox| {
                 let left = deadline.saturating_duration_since(clock::instant());
-                mailbox.wake(left, report.clone()).await
+                let report = report.clone();
+                async move { mailbox.wake(left, report).await }
             }));
             if let Some(commands) = commands {
                 // In the mailbox before the pipeline looks into it, so that all it does is counted.
@@ -102,7 +103,7 @@ impl Runtime {
             // An error means that it ended otherwise; how, is seen below.
             let _ = asked.await;
             let _ = run.wait().await;
-            Ok(())
+            Ok::<_, Error>(())
         };
         tokio::select! {
             ended = woken => ended?,

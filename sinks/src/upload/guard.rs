@@ -91,7 +91,7 @@ impl Watch {
     /// See [`Guard::check`].
     pub(super) fn check(&self) -> Result<()> {
         let written = self.written()?;
-        if written.is_none_or(|written| written < self.fence.generation.0) {
+        if written.is_some_and(|written| written < self.fence.generation.0) {
             // An older generation was stopped on its way to raising its own, and has just done so.
             self.raise().map_err(|error| io_error("write", &self.path, error))?;
         }
