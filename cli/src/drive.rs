@@ -96,8 +96,7 @@ pub(crate) async fn drive(
         summaries.extend(summary.map(|summary| (spec.name.clone(), summary)));
         specs.push(spec);
     }
-    let (endings, interruption) =
-        watch(runtime, specs, Narrator::new(ui, titles.clone()), waits, ui).await?;
+    let (endings, interruption) = watch(runtime, specs, Narrator::new(ui, titles.clone()), waits, ui).await?;
 
     let mut driven = Driven { exit: Exit::Ok, outcomes: BTreeMap::new() };
     for (name, result, time) in endings {

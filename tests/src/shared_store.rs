@@ -80,8 +80,9 @@ impl SharedStore {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql_error)?;
-            let content: Vec<u8> =
-                transaction.query_row("SELECT content FROM store", [], |row| row.get(0)).map_err(sql_error)?;
+            let content: Vec<u8> = transaction
+                .query_row("SELECT content FROM store", [], |row| row.get(0))
+                .map_err(sql_error)?;
             let store = MemoryStore::from_bytes(id, &content)?;
             let done = work(&store).now_or_never().expect("a store in memory never waits")?;
             let changed = store.to_bytes()?;
@@ -166,7 +167,8 @@ impl CheckpointStore for SharedStore {
         keeper: LetterKeeper,
     ) -> Result<Vec<(LetterId, DeadLetter)>> {
         let pipeline = pipeline.clone();
-        self.with(move |store| async move { store.withdrawable(&pipeline, passed, keeper).await }.boxed()).await
+        self.with(move |store| async move { store.withdrawable(&pipeline, passed, keeper).await }.boxed())
+            .await
     }
 
     async fn letters_held(&self, pipeline: &Name) -> Result<LettersHeld> {
@@ -176,7 +178,8 @@ impl CheckpointStore for SharedStore {
 
     async fn trim_letters(&self, pipeline: &Name, generation: Generation, trim: Trim) -> Result<u64> {
         let pipeline = pipeline.clone();
-        self.with(move |store| async move { store.trim_letters(&pipeline, generation, trim).await }.boxed()).await
+        self.with(move |store| async move { store.trim_letters(&pipeline, generation, trim).await }.boxed())
+            .await
     }
 }
 

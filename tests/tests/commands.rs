@@ -171,7 +171,8 @@ fn a_drain_is_limited() {
     let ran = running.end().exits(130);
     assert!(ran.stderr.contains("for at most 500 ms"), "{}", ran.stderr);
     assert!(ran.stderr.contains("7 records not acknowledged yet: kept"), "{}", ran.stderr);
-    let audit: Value = serde_json::from_str(&place.run(&["audit", "-o", "json"]).exits(0).stdout).expect("JSON");
+    let audit: Value =
+        serde_json::from_str(&place.run(&["audit", "-o", "json"]).exits(0).stdout).expect("JSON");
     assert_eq!(audit["pending"], 7, "{audit}");
 }
 

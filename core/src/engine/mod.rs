@@ -231,7 +231,8 @@ where
     L: FnMut() -> Option<BoxLetters<S::Item, X::Out>> + Send,
 {
     let span = tracing::info_span!("pipeline", name = %cx.pipeline);
-    let EngineCx { pipeline, settings, store, claim, clock, disk, random, directory, mailbox, events, kill } = cx;
+    let EngineCx { pipeline, settings, store, claim, clock, disk, random, directory, mailbox, events, kill } =
+        cx;
     let mut control = Control::new(mailbox, kill, events);
     let mut world = World {
         pipeline,

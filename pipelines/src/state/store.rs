@@ -7,8 +7,8 @@ use std::{
 };
 
 use afferent_core::{
-    CheckpointStore, DeadLetter, Epoch, Error, ErrorKind, Fence, Generation, LetterId, Name, RecordKey, Result,
-    StateRows, StoreId,
+    CheckpointStore, DeadLetter, Epoch, Error, ErrorKind, Fence, Generation, LetterId, Name, RecordKey,
+    Result, StateRows, StoreId,
     blocking::Blocking,
     checkpoint::{Acknowledgement, Fallback, LettersHeld, Loaded, Save, Saved, Trim},
     clock::Clock,

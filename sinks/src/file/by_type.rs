@@ -326,7 +326,9 @@ fn roll_back(
             let path = place(begun);
             let found = disk.info(&path).map_err(|error| io_error("look at", &path, error))?;
             // Shorter: nothing of this sink is in it, and no checkpoint counts on it.
-            if found.is_some_and(|found| found.len > begun.length || (guard.taken_over() && found.len == begun.length)) {
+            if found.is_some_and(|found| {
+                found.len > begun.length || (guard.taken_over() && found.len == begun.length)
+            }) {
                 undo(begun)?;
             }
         }

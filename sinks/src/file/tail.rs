@@ -153,11 +153,7 @@ impl Left<'_> {
     ///
     /// # Errors
     /// `State` when it is shorter, `Fenced` when a newer generation has come.
-    pub(super) fn renew(
-        self,
-        disk: &dyn Disk,
-        guard: &Guard,
-    ) -> Result<(Found, Option<FileId>)> {
+    pub(super) fn renew(self, disk: &dyn Disk, guard: &Guard) -> Result<(Found, Option<FileId>)> {
         let old = match self.open(disk)? {
             Ok(file) => file,
             Err(found) => return Ok((found, None)),

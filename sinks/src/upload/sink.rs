@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use afferent_core::{
-    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token,
-    disk::Disk, mailbox::Need,
+    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token, disk::Disk,
+    mailbox::Need,
 };
 use afferent_formats::Format;
 use tokio::sync::{mpsc, watch};

@@ -51,8 +51,7 @@ fn main() -> ExitCode {
 
 async fn own(directory: &Path, claim: Claim) -> Result<Outcome> {
     let bad = |_| Error::config("the pipeline of the test is wrong");
-    let definition =
-        Definition::read(&directory.join("pipeline.toml"), &Registry::builtin()).map_err(bad)?;
+    let definition = Definition::read(&directory.join("pipeline.toml"), &Registry::builtin()).map_err(bad)?;
     let spec = definition.spec().map_err(bad)?;
     let (_mailbox, commands) = mailbox();
     let (events, mut heard) = Events::alone(spec.name.clone());

@@ -27,8 +27,7 @@ impl Holder {
         let open = fs::read_dir(format!("/proc/{pid}/fd"))
             .map_err(|error| format!("what process {pid} has open can't be seen: {error}"))?;
         let is_it = |path| {
-            fs::metadata(path)
-                .is_ok_and(|found| FileId { device: found.dev(), inode: found.ino() } == file)
+            fs::metadata(path).is_ok_and(|found| FileId { device: found.dev(), inode: found.ino() } == file)
         };
         match open.flatten().any(|entry| is_it(entry.path())) {
             true => Ok(Holder { pid, handle }),

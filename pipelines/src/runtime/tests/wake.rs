@@ -224,11 +224,8 @@ async fn a_wake_ends_when_idle() {
 async fn a_wake_gives_receivers_the_rest_of_its_time() {
     let directory = tempfile::tempdir().unwrap();
     let (runtime, feed) = (open(&directory).await, Feed::endless());
-    let receiver = Receiver {
-        per: Duration::from_millis(100),
-        made: Mutex::default(),
-        need: Some(Need::Network),
-    };
+    let receiver =
+        Receiver { per: Duration::from_millis(100), made: Mutex::default(), need: Some(Need::Network) };
     runtime.know(Arc::new(receiver).spec("a", &feed)).await.unwrap();
     let (report, took) = wake(&runtime, "a", BUDGET).await;
     assert!(took >= BUDGET.mul_f64(0.9) && took < BUDGET.mul_f64(0.92), "{took:?}");
@@ -432,11 +429,15 @@ async fn a_job_that_hangs_is_told() {
 async fn a_drain_ends_at_its_limit() {
     let directory = tempfile::tempdir().unwrap();
     let (runtime, feed) = (open(&directory).await, Feed::endless());
-    let receiver =
-        Arc::new(Receiver { per: Duration::from_millis(100), made: Mutex::default(), need: None });
+    let receiver = Arc::new(Receiver { per: Duration::from_millis(100), made: Mutex::default(), need: None });
     let mut events = runtime.events();
     let handle = runtime.apply(receiver.spec("a", &feed)).await.unwrap();
-    wait_for(&mut events, "a", |kind| matches!(kind, EventKind::Committed { ledger, .. } if ledger.accounts["sink"].read == 100)).await;
+    wait_for(
+        &mut events,
+        "a",
+        |kind| matches!(kind, EventKind::Committed { ledger, .. } if ledger.accounts["sink"].read == 100),
+    )
+    .await;
     let began = clock::instant();
     let left = runtime.drain("a", Some(Duration::from_secs(3))).await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(3) && began.elapsed() < Duration::from_secs(4));
