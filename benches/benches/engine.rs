@@ -111,6 +111,7 @@ fn cx() -> EngineCx {
         pipeline: Name::from("bench"),
         settings: Settings::default(),
         store: Arc::new(MemoryStore::new()),
+        claim: Default::default(),
         clock: SystemClock::shared(),
         disk: OsDisk::shared(),
         random: Random::from_seed(1),

@@ -92,6 +92,7 @@ fn cx(generation: u64) -> SinkCx {
             SystemClock::shared(),
         ),
         fence,
+        take_over: false,
         clock: SystemClock::shared(),
         disk: OsDisk::shared(),
         blocking: Blocking::new(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use afferent::afferent_core::{LetterId, Name, config::Span};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
-use crate::{import::Destination, retry::RetryArgs};
+use crate::{drive::DRAIN, import::Destination, retry::RetryArgs};
 
 /// Health data pipelines: declarative, checkpointed, exactly once.
 #[derive(Debug, Parser)]
@@ -57,8 +57,8 @@ pub(crate) enum Command {
     /// Run pipelines in the foreground, from where they stopped
     ///
     /// It ends by itself when all sources have ended, or with Ctrl-C: the first
-    /// one delivers what was read and saves a checkpoint, the second stops at
-    /// once. Neither loses anything.
+    /// one delivers what was read, for at most --drain, and saves a checkpoint,
+    /// the second stops at once. Neither loses anything.
     #[command(
         verbatim_doc_comment,
         after_help = "\
@@ -129,6 +129,12 @@ pub(crate) struct RunArgs {
     /// Forget the pipelines' checkpoints and start from nothing
     #[arg(long)]
     pub(crate) from_start: bool,
+    /// After the first Ctrl-C, wait so long for receivers; what they have not acknowledged by then is kept
+    #[arg(long, value_name = "DURATION", default_value_t = Span(DRAIN))]
+    pub(crate) drain: Span,
+    /// End the process that holds the state directory, if one does (Linux)
+    #[arg(long)]
+    pub(crate) take_over: bool,
 }
 
 #[derive(Debug, Args)]

@@ -22,13 +22,32 @@ use crate::{
     args::Global,
     exit::Exit,
     narrator::{INTERVAL, Narrator},
-    numbers::duration,
+    numbers::{counted, duration},
     signals::Signals,
     ui::Ui,
 };
 
 /// How long pipelines may take to stop when the process ends. All have ended by then; this is for defects.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long receivers may take after the first signal, unless something else is said: the time that services are usually
+/// given to end.
+pub(crate) const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long is waited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// For the end; without it as long as it takes.
+    pub(crate) timeout: Option<Duration>,
+    /// For receivers, after the first signal.
+    pub(crate) drain: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits { timeout: None, drain: DRAIN }
+    }
+}
 
 /// Shows what a pipeline has done.
 pub(crate) type Summary = Box<dyn Fn(&Ui)>;
@@ -52,11 +71,11 @@ pub(crate) struct Driven {
 /// How one pipeline ended, and after how long.
 type Ending = (Name, Result<Outcome>, Duration);
 
-/// Runs `jobs` until all have ended, a signal comes, or `timeout` has passed; then shows their accounts. `state`
+/// Runs `jobs` until all have ended, a signal comes, or the time-out has passed; then shows their accounts. `state`
 /// is the runtime's directory, if it stays.
 ///
-/// The first signal delivers what was read and saves a checkpoint, the second stops at once. Neither loses
-/// anything.
+/// The first signal delivers what was read, for as long as `waits` allows, and saves a checkpoint; the second stops at once.
+/// Neither loses anything.
 ///
 /// # Errors
 /// What keeps any of them from starting. What one of them fails at is shown, and the others go on.
@@ -64,7 +83,7 @@ pub(crate) async fn drive(
     runtime: &Runtime,
     state: Option<&Path>,
     jobs: Vec<Job>,
-    timeout: Option<Duration>,
+    waits: Waits,
     ui: &Ui,
 ) -> Result<Driven> {
     let mut dead_before = BTreeMap::new();
@@ -77,8 +96,7 @@ pub(crate) async fn drive(
         summaries.extend(summary.map(|summary| (spec.name.clone(), summary)));
         specs.push(spec);
     }
-    let (endings, interruption) =
-        watch(runtime, specs, Narrator::new(ui, titles.clone()), timeout, ui).await?;
+    let (endings, interruption) = watch(runtime, specs, Narrator::new(ui, titles.clone()), waits, ui).await?;
 
     let mut driven = Driven { exit: Exit::Ok, outcomes: BTreeMap::new() };
     for (name, result, time) in endings {
@@ -100,6 +118,18 @@ pub(crate) async fn drive(
                 driven.exit = Exit::from(&error).or(driven.exit);
             }
         }
+    }
+    let held = |outcome: &Outcome| outcome.ledger.held_total();
+    let waiting = |outcome: &Outcome| {
+        let accounts = outcome.ledger.accounts.values();
+        accounts.map(|account| account.pending.saturating_sub(held(outcome))).sum::<u64>()
+    };
+    let waiting: u64 = driven.outcomes.values().map(waiting).sum();
+    if waiting > 0 && matches!(interruption, Exit::Signal(_)) {
+        ui.say(format_args!(
+            "{} not acknowledged yet: kept, and sent by the next run",
+            counted(waiting, "record")
+        ));
     }
     driven.exit =
         if driven.exit == Exit::Data { interruption.or(driven.exit) } else { driven.exit.or(interruption) };
@@ -131,11 +161,11 @@ impl Running {
     }
 
     /// Delivers what was read and ends all, each in its own time.
-    fn drain(&mut self, runtime: &Runtime) {
+    fn drain(&mut self, runtime: &Runtime, within: Duration) {
         for handle in &self.handles {
             let (runtime, name) = (runtime.clone(), handle.name().clone());
             // What one fails at comes as its ending.
-            self.drains.spawn(async move { drop(runtime.drain(&name).await) });
+            self.drains.spawn(async move { drop(runtime.drain(&name, Some(within)).await) });
         }
     }
 
@@ -150,7 +180,7 @@ async fn watch(
     runtime: &Runtime,
     specs: Vec<PipelineSpec>,
     mut narrator: Narrator<'_>,
-    timeout: Option<Duration>,
+    Waits { timeout, drain }: Waits,
     ui: &Ui,
 ) -> Result<(Vec<Ending>, Exit)> {
     let mut signals =
@@ -161,6 +191,9 @@ async fn watch(
     let mut interruption = Exit::Ok;
     let mut timed_out = pin!(sleep(timeout.unwrap_or_default()));
     let mut wait_for_timeout = timeout.is_some();
+    // Pipelines that do not even stop by then hang.
+    let mut drained = pin!(sleep(Duration::ZERO));
+    let mut draining = false;
     let mut interval = pin!(sleep(INTERVAL));
     loop {
         tokio::select! {
@@ -170,14 +203,23 @@ async fn watch(
                     running.kill();
                 } else {
                     interruption = Exit::Signal(signal);
-                    ui.say("delivering what was read; once more stops at once, and loses nothing either");
-                    running.drain(runtime);
+                    ui.say(format_args!(
+                        "delivering what was read, for at most {}; once more stops at once, and loses nothing either",
+                        duration(drain)
+                    ));
+                    running.drain(runtime, drain);
+                    drained.set(sleep(drain.saturating_add(PATIENCE)));
+                    draining = true;
                 }
             }
             () = &mut timed_out, if wait_for_timeout => {
                 wait_for_timeout = false;
                 interruption = interruption.or(Exit::TryAgain);
                 ui.error(format_args!("not idle after {}", duration(began.elapsed())));
+                running.kill();
+            }
+            () = &mut drained, if draining => {
+                draining = false;
                 running.kill();
             }
             // It is not closed while the runtime lives; who lags hears the next ones, which tell the same story.

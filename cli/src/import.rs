@@ -42,7 +42,7 @@ use crate::{
     account,
     args::{Global, ImportArgs},
     census::{Census, Counted, Results},
-    drive::{Job, PATIENCE, Summary, drive, not_started},
+    drive::{Job, PATIENCE, Summary, Waits, drive, not_started},
     exit::Exit,
     numbers::count,
     render::Channel,
@@ -132,7 +132,7 @@ impl Import {
         if !to.path().exists() {
             runtime.forget(&name).await?;
         }
-        let driven = drive(&runtime, Some(&global.data), vec![job], None, ui).await?;
+        let driven = drive(&runtime, Some(&global.data), vec![job], Waits::default(), ui).await?;
         let finished = driven.outcomes.get(&name).is_some_and(|outcome| outcome.end == End::Finished);
         // Its dead letters go with it, so it is kept while there are any: people were just told where they are.
         let dead = runtime.store().count_dead_letters(&name).await? > 0;
@@ -158,7 +158,7 @@ impl Import {
         let runtime = Runtime::open(state.path(), RuntimeOptions::default()).await?;
         let spec = self.reading().sink("nowhere", || Ok(Blackhole::new(blackhole::Config {}))).build()?;
         let job = Job { spec, title: "dry run".to_owned(), summary: Some(self.summary(Channel::Data)) };
-        let driven = drive(&runtime, None, vec![job], None, ui).await?;
+        let driven = drive(&runtime, None, vec![job], Waits::default(), ui).await?;
         runtime.shutdown(PATIENCE).await?;
         Ok(driven.exit)
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     args::Global,
-    drive::{Job, PATIENCE, drive, not_started, open},
+    drive::{Job, PATIENCE, Waits, drive, not_started, open},
     exit::Exit,
     files,
     numbers::{count, counted},
@@ -74,7 +74,8 @@ async fn go(args: &RetryArgs, definition: &Definition, global: &Global, ui: &Ui)
     let retry = runtime.retry(spec, definition.stages(), selection).await?;
     let job = Job { title: name.to_string(), spec: retry.spec.clone(), summary: None };
     let timeout = args.timeout.map(|timeout| timeout.0);
-    let driven = drive(&runtime, Some(&global.data), vec![job], timeout, ui).await?;
+    let driven =
+        drive(&runtime, Some(&global.data), vec![job], Waits { timeout, ..Waits::default() }, ui).await?;
     let after = runtime.store().last_checkpoint(&name).await?.map_or(before, |last| last.ledger.dead_letters);
     runtime.shutdown(PATIENCE).await?;
 

@@ -10,7 +10,7 @@ use afferent::{
 use crate::{
     account,
     args::{Global, RunArgs},
-    drive::{Job, PATIENCE, drive, not_started},
+    drive::{Job, PATIENCE, Waits, drive, not_started},
     exit::Exit,
     files,
     render::{self, Channel},
@@ -58,7 +58,11 @@ async fn go(
     specs: Vec<PipelineSpec>,
     ui: &Ui,
 ) -> Result<Exit> {
-    let options = RuntimeOptions { set_aside_damaged: args.from_start, ..RuntimeOptions::default() };
+    let options = RuntimeOptions {
+        set_aside_damaged: args.from_start,
+        take_over: args.take_over,
+        ..RuntimeOptions::default()
+    };
     let runtime = Runtime::open(&global.data, options).await?;
     if args.from_start {
         for spec in &specs {
@@ -70,7 +74,8 @@ async fn go(
     }
     let jobs =
         specs.into_iter().map(|spec| Job { title: spec.name.to_string(), spec, summary: None }).collect();
-    let driven = drive(&runtime, Some(&global.data), jobs, args.timeout.map(|timeout| timeout.0), ui).await?;
+    let waits = Waits { timeout: args.timeout.map(|timeout| timeout.0), drain: args.drain.0 };
+    let driven = drive(&runtime, Some(&global.data), jobs, waits, ui).await?;
     runtime.shutdown(PATIENCE).await?;
     if !ui.is_json() {
         let ended = definitions.iter().filter(|definition| driven.outcomes.contains_key(definition.name()));

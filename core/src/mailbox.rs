@@ -3,7 +3,9 @@
 //! A command is answered when its effect is there, not when it is read. To *kill* a pipeline is never a
 //! command, because a command waits its turn: it is the cancellation of the token the engine was given.
 
-use tokio::sync::{mpsc, oneshot};
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Epoch, Error, Generation, Result, ledger::Ledger};
 
@@ -21,8 +23,24 @@ pub enum Command {
     Resume(oneshot::Sender<Result<()>>),
     /// Close the open epoch now. Answered with the last committed epoch.
     Checkpoint(oneshot::Sender<Result<Epoch>>),
-    /// Close the open epoch, wait until no sink has anything pending, and end.
-    Drain(oneshot::Sender<Result<()>>),
+    /// Close the open epoch, wait until no sink has anything pending, and end; after `within`, end all the same, as `Stop`
+    /// does.
+    Drain {
+        /// How long it may wait for receivers; as long as it takes without.
+        within: Option<Duration>,
+        /// Answered when it has ended.
+        answer: oneshot::Sender<Result<()>>,
+    },
+    /// Run within `budget`, and end: pull for 60 % of it, commit, and wait for receivers until 90 % of it has passed; or end
+    /// earlier, when idle. A pause ends.
+    Wake {
+        /// How long it may take in all.
+        budget: Duration,
+        /// What came of it, as of its last commit.
+        report: watch::Sender<Woken>,
+        /// Answered when it has ended.
+        answer: oneshot::Sender<Result<()>>,
+    },
     /// Close the open epoch and end.
     Stop(oneshot::Sender<Result<()>>),
     /// How it is.
@@ -64,6 +82,37 @@ pub struct Status {
     pub reason: Option<String>,
 }
 
+/// What a wake has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Woken {
+    /// Records that were read and committed.
+    pub ingested: u64,
+    /// Records that sinks have stored, or their receivers have acknowledged; counted for each sink.
+    pub sent: u64,
+    /// Records that wait for receivers; counted for each sink.
+    pub remaining: u64,
+    /// What is in the way of the rest.
+    pub needs: Vec<Need>,
+    /// The accounts before it, which these numbers are counted from.
+    pub before: Option<Arc<Ledger>>,
+}
+
+/// What is in the way of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Need {
+    /// A source waits for something outside: the phone is to be unlocked.
+    Unlock,
+    /// A receiver can't be reached.
+    Network,
+    /// A receiver refuses the credentials.
+    Credentials,
+    /// More was there than the budget allowed.
+    MoreTime,
+    /// Something fails again and again; this is what it says.
+    Help(String),
+}
+
 /// The sending half of a mailbox. Clones send to the same pipeline.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
@@ -92,9 +141,22 @@ impl Mailbox {
         self.ask(Command::Checkpoint).await?
     }
 
-    /// Delivers what was taken so far and ends.
-    pub async fn drain(&self) -> Result<()> {
-        self.ask(Command::Drain).await?
+    /// Delivers what was taken so far and ends; after `within`, whatever is pending.
+    pub async fn drain(&self, within: Option<Duration>) -> Result<()> {
+        self.ask(|answer| Command::Drain { within, answer }).await?
+    }
+
+    /// Runs within `budget` and ends; what came of it is in `report`.
+    pub async fn wake(&self, budget: Duration, report: watch::Sender<Woken>) -> Result<()> {
+        self.ask(|answer| Command::Wake { budget, report, answer }).await?
+    }
+
+    /// Puts a command that was taken out back in, behind the others.
+    ///
+    /// # Errors
+    /// The command, when there is no room.
+    pub fn put_back(&self, command: Command) -> std::result::Result<(), Command> {
+        self.sender.try_send(command).map_err(|refused| refused.into_inner())
     }
 
     /// Closes the open epoch and ends.

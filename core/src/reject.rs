@@ -223,7 +223,7 @@ pub enum LetterKeeper {
 }
 
 /// Which dead letter of a pipeline: the epoch it belongs to and its number in that. Written `12.3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LetterId {
     /// The epoch.
     pub epoch: Epoch,

@@ -34,3 +34,8 @@ pub use self::{
     registry::Registry,
     spec::{DefinitionSource, LettersFactory, PipelineSpec, StageFactory},
 };
+
+/// The page's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/how-to/embed-on-a-phone.md")]
+struct EmbedOnAPhone;

@@ -7,6 +7,7 @@ pub mod given;
 pub mod receiver;
 pub mod records;
 mod running;
+pub mod shared_store;
 
 use std::{
     path::{Path, PathBuf},

@@ -157,6 +157,25 @@ fn a_timeout() {
     assert_eq!(account["delivered"], 0);
 }
 
+/// Scenario: Ctrl-C while the receiver of an upload is away. Guarantees: G1, G11: it ends at the limit of the drain and says
+/// what still waits, which is kept.
+#[test]
+fn a_drain_is_limited() {
+    let place = Place::new(BINARY);
+    let sink = "type = \"http\"\nurl = \"http://127.0.0.1:9/\"";
+    place.write("copy.toml", COPY.replace("type = \"file\"\npath = \"out.ndjson\"", sink));
+    place.write("in.ndjson", lines(0..7));
+    let mut running = place.start(&["run", "copy.toml", "--drain", "500ms"]);
+    running.says("can't be reached");
+    running.signal("INT");
+    let ran = running.end().exits(130);
+    assert!(ran.stderr.contains("for at most 500 ms"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("7 records not acknowledged yet: kept"), "{}", ran.stderr);
+    let audit: Value =
+        serde_json::from_str(&place.run(&["audit", "-o", "json"]).exits(0).stdout).expect("JSON");
+    assert_eq!(audit["pending"], 7, "{audit}");
+}
+
 /// Scenario: `--from-start` while uploads wait for a receiver that is away. Guarantees: G1: it is refused, and nothing of
 /// what waits is touched; it isn't suggested either.
 #[test]

@@ -45,6 +45,15 @@ impl Acknowledgements {
         self.store.acknowledged(&self.fence.pipeline, &self.fence.sink).await
     }
 
+    /// Whether the claim still stands. A sink asks when it has raised its fence, before it rolls anything back: an older
+    /// generation that was stopped on the way may just have written its own number over a newer one.
+    ///
+    /// # Errors
+    /// `Fenced` when a newer generation has come, `Transient` when the store fails.
+    pub async fn check_claim(&self) -> Result<()> {
+        self.store.load(&self.fence.pipeline, self.fence.generation).await.map(drop)
+    }
+
     /// Saves, durably.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Acknowledgement, Checkpoint, CheckpointStore, Epoch, Generation, KEPT_CHECKPOINTS, LettersHeld, Loaded,
@@ -27,7 +28,7 @@ pub struct MemoryStore {
 /// The values of a key by the epoch that wrote them; `None` is a key that is gone.
 type Versions = BTreeMap<Epoch, Option<Vec<u8>>>;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Pipeline {
     generation: Generation,
     /// Serialised, so that what is loaded has gone through the same form as everywhere else.
@@ -52,6 +53,25 @@ impl MemoryStore {
             id: StoreId(Random::from_os().u128().to_be_bytes()),
             pipelines: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// All that it holds, for [`from_bytes`](MemoryStore::from_bytes): for stores of tests that processes share.
+    ///
+    /// # Errors
+    /// `Bug` when it can't be written.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        super::pack(&*self.pipelines())
+    }
+
+    /// A store with the identity `id` that holds what [`to_bytes`](MemoryStore::to_bytes) gave.
+    ///
+    /// # Errors
+    /// `State` when it is damaged.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn from_bytes(id: StoreId, bytes: &[u8]) -> Result<MemoryStore> {
+        let pipelines = super::unpack(bytes, "the store")?;
+        Ok(MemoryStore { id, pipelines: Mutex::new(pipelines) })
     }
 
     /// Claims the pipeline as if for the `generation`-th time, unless a newer claim is there: for tests of stages.
@@ -160,6 +180,14 @@ impl CheckpointStore for MemoryStore {
         let claimed = &mut pipelines.entry(pipeline.clone()).or_default().generation;
         claimed.0 += 1;
         Ok(*claimed)
+    }
+
+    async fn reclaim(&self, pipeline: &Name, generation: Generation) -> Result<Generation> {
+        let mut pipelines = self.pipelines();
+        let entry = pipelines.entry(pipeline.clone()).or_default();
+        entry.fence(generation)?;
+        entry.generation.0 += 1;
+        Ok(entry.generation)
     }
 
     async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {

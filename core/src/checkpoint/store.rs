@@ -75,7 +75,7 @@ pub struct Fallback {
 /// Where checkpoints and dead letters are kept. Shared by all pipelines of a process.
 ///
 /// Contract (checked by the suite in [`testing`](crate::testing), which every implementation runs):
-/// - `claim` is durable before it returns, and each gives a greater generation than any before, also after
+/// - `claim` and `reclaim` are durable before they return, and each gives a greater generation than any before, also after
 ///   `forget`.
 /// - `save` is atomic and durable before it returns `Ok`: a compare-and-set on (generation, epoch − 1). A save
 ///   of an older generation fails with `Fenced` and changes nothing; one whose epoch does not follow the last
@@ -93,6 +93,15 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
 
     /// Claims the pipeline: all older generations are fenced from now on.
     async fn claim(&self, pipeline: &Name) -> Result<Generation>;
+
+    /// Claims the pipeline again for whoever claimed it as `generation`: what that claim left under way is fenced, too. A
+    /// run that starts again after a failure must not take the pipeline from one that took it over meanwhile, so this is a
+    /// compare-and-set.
+    ///
+    /// # Errors
+    /// `Fenced` when `generation` is not the newest; it changes nothing. After any other error the outcome is unknown, and a
+    /// second call is not fenced by what the first may have done.
+    async fn reclaim(&self, pipeline: &Name, generation: Generation) -> Result<Generation>;
 
     /// The newest readable checkpoint, or `None` if there is none.
     ///

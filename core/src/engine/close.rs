@@ -29,7 +29,7 @@ where
 {
     /// Closes the open epoch, unless nothing has changed.
     pub(super) async fn close(&mut self) -> Result<(), Abort> {
-        if !self.tally.changed && !self.is_acknowledged_since() {
+        if !self.tally.changed && !self.is_acknowledged_since() && !self.is_last_and_behind() {
             self.opened_at = None;
             return Ok(());
         }
@@ -101,8 +101,7 @@ where
         }
         metrics::epoch(&self.world.pipeline, clock::instant().duration_since(began).as_secs_f64());
         tracing::debug!(%epoch, "committed");
-        self.control.status.epoch = Some(epoch);
-        self.control.status.ledger = ledger.clone();
+        self.control.committed(epoch, ledger);
         self.control.events.send(EventKind::Committed { epoch, ledger: Arc::new(ledger.clone()) });
         if ledger.dead_letters > before.ledger.dead_letters {
             self.watch.begin();

@@ -5,10 +5,12 @@ use std::{future::Future, pin::pin};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::wake::Endings;
 use crate::{
-    Epoch, Error, Result,
+    Epoch, Error, ErrorKind, Result,
     event::{EventKind, Events},
-    mailbox::{Activity, Command, Status},
+    ledger::Ledger,
+    mailbox::{Activity, Command, Need, Status},
 };
 
 /// Why a life ends before its time.
@@ -40,8 +42,7 @@ pub(super) struct Control {
     pub(super) paused: bool,
     pauses: Vec<oneshot::Sender<Result<()>>>,
     checkpoints: Vec<oneshot::Sender<Result<Epoch>>>,
-    endings: Vec<oneshot::Sender<Result<()>>>,
-    drain: bool,
+    pub(super) endings: Endings,
 }
 
 impl Control {
@@ -61,8 +62,7 @@ impl Control {
             paused: false,
             pauses: Vec::new(),
             checkpoints: Vec::new(),
-            endings: Vec::new(),
-            drain: false,
+            endings: Endings::default(),
         }
     }
 
@@ -109,15 +109,16 @@ impl Control {
                 let _ = answer.send(Ok(()));
             }
             Some(Command::Checkpoint(answer)) => self.checkpoints.push(answer),
-            Some(Command::Drain(answer)) => {
-                self.drain = true;
-                self.endings.push(answer);
+            Some(Command::Drain { within, answer }) => self.endings.drain(within, answer),
+            Some(Command::Wake { budget, report, answer }) => {
+                self.endings.wake(budget, report, answer);
+                if self.status.epoch.is_some() {
+                    self.endings.account(&self.status.ledger);
+                }
+                self.resume();
             }
-            Some(Command::Stop(answer)) => {
-                // It does not wait for receivers, so it also ends the waiting of an earlier `Drain`.
-                self.drain = false;
-                self.endings.push(answer);
-            }
+            // It does not wait for receivers, so it also ends the waiting of an earlier `Drain`.
+            Some(Command::Stop(answer)) => self.endings.stop(answer),
         }
     }
 
@@ -137,17 +138,28 @@ impl Control {
 
     /// Whether the pipeline was asked to end.
     pub(super) fn is_ending(&self) -> bool {
-        !self.endings.is_empty()
+        self.endings.is_ending()
     }
 
     /// Whether it was asked to end at once, whatever is pending.
     pub(super) fn is_stopping(&self) -> bool {
-        self.is_ending() && !self.drain
+        self.endings.is_stopping()
     }
 
-    /// Whether it was asked to end only once nothing is pending.
-    pub(super) fn is_draining(&self) -> bool {
-        self.drain
+    /// The pipeline stands at a committed epoch.
+    pub(super) fn committed(&mut self, epoch: Epoch, ledger: &Ledger) {
+        self.status.epoch = Some(epoch);
+        self.status.ledger = ledger.clone();
+        self.endings.account(ledger);
+    }
+
+    /// It can't go on for now, because of `error`.
+    pub(super) fn fails(&mut self, error: &Error) {
+        self.endings.needs(vec![match error.kind() {
+            ErrorKind::Auth => Need::Credentials,
+            ErrorKind::Waiting => Need::Unlock,
+            _ => Need::Help(error.to_string()),
+        }]);
     }
 
     /// Answers what was asked of a pipeline that has nothing open: `epoch` was just committed, or it does not run.
@@ -181,8 +193,6 @@ impl Control {
 
     /// Answers those who asked for the end: it is there.
     pub(super) fn ended(&mut self) {
-        for ending in self.endings.drain(..) {
-            let _ = ending.send(Ok(()));
-        }
+        self.endings.answer();
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     Source,
     clock::{self, Instant},
     event::EventKind,
-    mailbox::Activity,
+    mailbox::{Activity, Need},
     reject::{Fate, RejectedBy},
     stage::Transforms,
 };
@@ -92,7 +92,11 @@ where
                 self.control.closed(Some(self.checkpoint.epoch));
                 close = false;
             }
-            if let Some(end) = self.ending(ended) {
+            let end = self.ending(ended);
+            if self.control.endings.is_woken() {
+                self.tell_needs();
+            }
+            if let Some(end) = end {
                 return Ok(end);
             }
             if retried {
@@ -127,7 +131,7 @@ where
         let settled = !self.tally.changed && self.recorded_pending() == 0;
         if self.control.is_ending() {
             self.control.set(Activity::Stopping, None);
-            return (settled || !self.control.is_draining()).then_some(End::Stopped);
+            return (settled || self.control.is_stopping()).then_some(End::Stopped);
         }
         if ended {
             return settled.then_some(End::Finished);
@@ -143,6 +147,9 @@ where
             self.control.set(if idle { Activity::Idle } else { Activity::Running }, None);
         }
         self.idle = idle;
+        if idle && self.control.endings.is_woken() {
+            return Some(End::Stopped);
+        }
         (idle && self.world.settings.until_idle).then_some(End::Idle)
     }
 
@@ -152,7 +159,29 @@ where
         let closing = self.opened_at.map(|opened| opened + self.world.settings.every);
         let closing =
             closing.or_else(|| (self.recorded_pending() > 0).then(|| clock::instant() + PENDING_CHECK));
-        closing.into_iter().chain(self.watch.due()).min()
+        closing.into_iter().chain(self.watch.due()).chain(self.control.endings.due()).min()
+    }
+
+    /// Says what is in the way, to whoever has woken the pipeline.
+    fn tell_needs(&mut self) {
+        let mut needs = Vec::new();
+        if self.pulls.slots.iter().any(|slot| slot.waits) {
+            needs.push(Need::Unlock);
+        }
+        let pending = self.sinks.iter().filter(|slot| slot.sink.pending() > 0);
+        let mut is_slow = false;
+        for slot in pending {
+            match slot.sink.need() {
+                Some(need) => needs.push(need),
+                None => is_slow = true,
+            }
+        }
+        if is_slow || self.pulls.slots.iter().any(|slot| !slot.drained && !slot.ended && !slot.waits) {
+            needs.push(Need::MoreTime);
+        }
+        needs.sort();
+        needs.dedup();
+        self.control.endings.needs(needs);
     }
 
     fn pending(&self) -> u64 {
@@ -169,6 +198,13 @@ where
     /// Whether receivers have acknowledged everything and the accounts do not say so yet.
     pub(super) fn is_acknowledged_since(&self) -> bool {
         self.recorded_pending() > 0 && self.pending() == 0
+    }
+
+    /// Whether the pipeline ends now because its time is over, and receivers have acknowledged some of what the accounts call
+    /// pending: whoever is told what is left is told the truth.
+    pub(super) fn is_last_and_behind(&self) -> bool {
+        let is_last = self.control.endings.is_timed() && self.control.is_stopping();
+        is_last && self.pending() < self.recorded_pending()
     }
 
     /// Takes a completed pull; whether the epoch is to be closed now.
@@ -189,6 +225,7 @@ where
             self.control.set(Activity::Running, None);
         }
         slot.backoff.reset();
+        slot.waits = false;
         slot.pulls += 1;
         slot.drained = pulled.is_drained();
         let name = slot.name.clone();
@@ -229,6 +266,7 @@ where
         let stage = slot.name.clone();
         match error.kind() {
             ErrorKind::Waiting => {
+                slot.waits = true;
                 slot.pull(source, None);
                 let reason = error.message().to_owned();
                 self.control.set(Activity::Waiting, Some(&reason));

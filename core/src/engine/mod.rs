@@ -43,6 +43,7 @@
 //! except that nobody awaits the blocking jobs.
 
 mod backoff;
+mod claim;
 mod close;
 mod control;
 mod crash;
@@ -54,6 +55,7 @@ mod start;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod wake;
 mod watch;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -64,6 +66,7 @@ use tracing::Instrument;
 
 pub use self::{
     backoff::Backoff,
+    claim::Claim,
     crash::{CRASH_POINTS, CRASHED},
     retry::{Again, BoxLetters, Entry, Letters},
     stages::{BoxStages, NamedSink, Stages, Superseding, When},
@@ -81,7 +84,7 @@ use crate::{
     driver::Drivers,
     event::{EventKind, Events},
     ledger::Ledger,
-    mailbox::{Activity, Command},
+    mailbox::{Activity, Command, Need},
     metrics,
     random::Random,
     stage::Transforms,
@@ -128,6 +131,8 @@ pub struct EngineCx {
     pub settings: Settings,
     /// Where checkpoints are kept.
     pub store: Arc<dyn CheckpointStore>,
+    /// How it is claimed there.
+    pub claim: Claim,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// The disk.
@@ -149,6 +154,7 @@ struct World {
     pipeline: Name,
     settings: Settings,
     store: Arc<dyn CheckpointStore>,
+    claim: Claim,
     clock: Arc<dyn Clock>,
     disk: Arc<dyn Disk>,
     random: Random,
@@ -165,7 +171,7 @@ pub enum End {
     Finished,
     /// All were drained and `until_idle` was set.
     Idle,
-    /// A command asked for it (`Stop`, `Drain`).
+    /// A command asked for it (`Stop`, `Drain`, `Wake`).
     Stopped,
     /// It was killed; the open epoch is replayed by the next run.
     Killed,
@@ -225,12 +231,14 @@ where
     L: FnMut() -> Option<BoxLetters<S::Item, X::Out>> + Send,
 {
     let span = tracing::info_span!("pipeline", name = %cx.pipeline);
-    let EngineCx { pipeline, settings, store, clock, disk, random, directory, mailbox, events, kill } = cx;
+    let EngineCx { pipeline, settings, store, claim, clock, disk, random, directory, mailbox, events, kill } =
+        cx;
     let mut control = Control::new(mailbox, kill, events);
     let mut world = World {
         pipeline,
         settings,
         store,
+        claim,
         clock,
         disk,
         random,
@@ -257,6 +265,8 @@ where
                 Ok(Some(end)) => end,
                 Err(Abort::Killed) => End::Killed,
                 Err(Abort::Failed(error)) => {
+                    let error = quiet(error, &world).await;
+                    control.endings.needs(vec![Need::Help(error.to_string())]);
                     control.events.send(EventKind::Failed { error: error.to_string() });
                     return Err(error);
                 }
@@ -291,6 +301,16 @@ where
     Life::start(world, control, stages, letters).await?.run().await
 }
 
+/// The error that ends a run; `Fenced` if a newer claim is there, whatever its stages met: that they found their files
+/// otherwise than they left them is no defect then.
+async fn quiet(error: Error, world: &World) -> Error {
+    if error.kind() == ErrorKind::Fenced || !world.claim.is_fenced(&*world.store, &world.pipeline).await {
+        return error;
+    }
+    tracing::debug!("{error}");
+    Error::fenced(format!("a newer run has claimed pipeline `{}`", world.pipeline))
+}
+
 /// What follows an error: `None` to start again, or the end if it was asked for meanwhile.
 async fn recover(
     error: Error,
@@ -298,6 +318,7 @@ async fn recover(
     control: &mut Control,
     backoff: &mut Backoff,
 ) -> Result<Option<End>, Abort> {
+    control.fails(&error);
     match error.kind() {
         ErrorKind::Auth => {
             tracing::error!("{error}; everything is kept, resume when the credentials are mended");
@@ -310,16 +331,22 @@ async fn recover(
             tracing::warn!("{error}; starting again in {after_ms} ms");
             control.events.send(EventKind::Retrying { error: error.to_string(), after_ms });
             control.set(Activity::BackingOff, Some(&error.to_string()));
-            let waited = clock::sleep(wait);
-            tokio::pin!(waited);
+            let until = clock::instant() + wait;
             // A drain is not done while something fails, so it goes on being tried.
             while !control.is_stopping() {
+                let due = control.endings.due();
                 let command = tokio::select! {
                     biased;
                     command = control.command() => command?,
-                    () = &mut waited => return Ok(None),
+                    () = clock::sleep_until(until) => return Ok(None),
+                    () = clock::sleep_until(due.unwrap_or(until)), if due.is_some() => continue,
                 };
+                let was_woken = control.endings.is_woken();
                 control.receive(command);
+                if control.endings.is_woken() && !was_woken {
+                    // Its time is short.
+                    return Ok(None);
+                }
                 // Nothing is open while it backs off, so a pause is there as soon as it is asked for.
                 control.closed(None);
             }
@@ -328,7 +355,12 @@ async fn recover(
         _ => return Err(error.into()),
     }
     while control.paused && !control.is_stopping() {
-        let command = control.command().await?;
+        let due = control.endings.due();
+        let command = tokio::select! {
+            biased;
+            command = control.command() => command?,
+            () = clock::sleep_until(due.unwrap_or_else(clock::instant)), if due.is_some() => continue,
+        };
         control.receive(command);
         control.closed(None);
     }

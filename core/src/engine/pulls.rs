@@ -30,6 +30,8 @@ pub(super) struct SourceSlot<S: Source> {
     pub(super) pulls: u64,
     /// The last pull had nothing more.
     pub(super) drained: bool,
+    /// The last pull said that it waits for something outside.
+    pub(super) waits: bool,
     pub(super) ended: bool,
     pub(super) backoff: Backoff,
     pub(super) committed: watch::Sender<Committed>,
@@ -61,6 +63,7 @@ impl<S: Source> SourceSlot<S> {
             position,
             pulls: 0,
             drained: false,
+            waits: false,
             ended: false,
             backoff: Backoff::default(),
             committed,

@@ -40,7 +40,7 @@ where
         let Stages { sources, mut transforms, mut sinks, copy, superseding } = stages;
         let retrying = letters.is_some();
 
-        let generation = control.attend(world.store.claim(&world.pipeline)).await??;
+        let generation = control.attend(world.claim.renew(&*world.store, &world.pipeline)).await??;
         control.status.generation = Some(generation);
         crash_point!("start.claimed");
 
@@ -104,8 +104,7 @@ where
         if bridge {
             life.save_bridge(first).await?;
         }
-        life.control.status.epoch = Some(life.checkpoint.epoch);
-        life.control.status.ledger = life.checkpoint.ledger.clone();
+        life.control.committed(life.checkpoint.epoch, &life.checkpoint.ledger);
         if life.checkpoint.ledger.dead_letters > 0 {
             life.watch.begin();
         }
@@ -280,6 +279,7 @@ fn sink_cx(
         ),
         drivers: world.drivers.clone(),
         fence,
+        take_over: world.claim.takes_over(),
         clock: world.clock.clone(),
         disk: world.disk.clone(),
         blocking: world.blocking.clone(),

@@ -1,5 +1,7 @@
 //! Tests of the engine: commands, ends, pushing back, merging. The protocol's property is in `tests/protocol.rs`.
 
+mod fencing;
+
 use std::{
     sync::{
         Arc,
@@ -53,6 +55,7 @@ impl World {
             pipeline: Name::from("test"),
             settings: self.settings,
             store: self.store.clone(),
+            claim: Default::default(),
             clock: Arc::new(TestClock::default()),
             disk: crate::disk::OsDisk::shared(),
             random: Random::from_seed(1),

@@ -1,6 +1,6 @@
 //! The bytes of segments: headers, cuts and frames. See the [module](super) for their layout.
 
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,10 +144,11 @@ impl Cut {
         bytes
     }
 
-    /// Reads the cut that holds out of a header, if there is one: the lower, because a segment that was cut only shrinks.
+    /// Reads the cut that holds out of a header, if there is one: the lower, because a segment that was cut only shrinks; of
+    /// two at the same place the one that voids more, because what was void stays so.
     pub(super) fn decode(header: &[u8], seed: Seed) -> Option<Cut> {
         let cuts = CUTS_AT.iter().filter_map(|at| Cut::decode_one(header.get(*at..*at + CUT_LEN)?, seed));
-        cuts.min_by_key(|cut| cut.number)
+        cuts.min_by_key(|cut| (cut.number, Reverse(cut.through)))
     }
 
     /// Where this cut goes in a header: over itself, else where it leaves the cut that holds alone.

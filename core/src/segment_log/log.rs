@@ -20,6 +20,9 @@ use crate::{
 /// process takes along without a sync.
 const WRITE_BUFFER: usize = 128 << 10;
 
+/// Numbers of segments that are left to an owner which was taken over: more than it can begin before it notices.
+const LEFT_SEGMENTS: u64 = 1 << 10;
+
 /// A log of numbered entries on disk. See the [module](super) for what is promised.
 #[derive(Debug)]
 pub struct SegmentLog {
@@ -212,19 +215,38 @@ impl SegmentLog {
     /// `State` if `to` is not a position in the log. `Transient` if the disk fails; the log is then poisoned.
     pub fn truncate(&mut self, to: LogPosition) -> Result<()> {
         self.check()?;
-        let (first, end) = (self.first().number, self.number);
-        if !(first..=end).contains(&to.number) {
-            return Err(Error::state(format!(
-                "the log {} can't be cut back to entry {}: it has entries {first} to {end}",
-                self.shared.directory.path.display(),
-                to.number
-            )));
-        }
+        self.check_place(to)?;
         self.sync()?;
-        if to.number < end {
+        if to.number < self.number {
             self.cut_at(to).inspect_err(|_| self.poison = Some("cut"))?;
         }
         Ok(())
+    }
+
+    fn check_place(&self, to: LogPosition) -> Result<()> {
+        let (first, end) = (self.first().number, self.number);
+        if (first..=end).contains(&to.number) {
+            return Ok(());
+        }
+        Err(Error::state(format!(
+            "the log {} can't be cut back to entry {}: it has entries {first} to {end}",
+            self.shared.directory.path.display(),
+            to.number
+        )))
+    }
+
+    /// Cuts off all entries from `to` on like [`truncate`](SegmentLog::truncate), for an owner that follows another which may
+    /// still have the log open and go on writing. All that it can reach is void by the cut: what it writes to its last
+    /// segment, and those that it begins next. Nothing of them is ever read, and the next opening removes it.
+    ///
+    /// # Errors
+    /// As [`truncate`](SegmentLog::truncate).
+    pub fn take_over(&mut self, to: LogPosition) -> Result<()> {
+        self.check()?;
+        self.check_place(to)?;
+        self.sync()?;
+        self.next_segment += LEFT_SEGMENTS;
+        self.cut_at(to).inspect_err(|_| self.poison = Some("cut"))
     }
 
     /// Removes the segments whose entries are all before `to`. A power loss may bring the last of them back.

@@ -62,6 +62,8 @@
 //!   the log is cut*: segments after *k* up to the one named in the cut are void. Remove them, sync the directory, cut the
 //!   file of *k* and sync it. Opening finishes what a crash interrupted. No step needs free space, because a full disk may
 //!   be why the log is cut. Nothing is appended to *k* again: the next entry opens a new segment.
+//! - **take over** from an owner that may go on writing: the same cut, also at the very end, and the segments that it makes
+//!   void are 1,024 more than there are. Whatever the other one can still do lies behind the cut or in those.
 //! - **trim**: remove segments, oldest first, syncing the directory between two, so that no hole appears. The last
 //!   segment stays, because it carries the numbers and the id; when everything was trimmed and it is half full, it is
 //!   rolled first.

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use crate::{
     Batch, Emit, Epoch, Opened, Prepared, Pulled, Result, Sink, SinkCx, Snapshot, Source, SourceCx, State,
-    Timestamp, Token, Transform,
+    Timestamp, Token, Transform, mailbox::Need,
 };
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -51,6 +51,8 @@ pub trait DynSink<T>: Send + 'static {
     fn commit_boxed<'a>(&'a mut self, epoch: Epoch, token: Option<&'a Token>) -> BoxFuture<'a, Result<()>>;
     /// See [`Sink::pending`].
     fn pending_boxed(&self) -> u64;
+    /// See [`Sink::need`].
+    fn need_boxed(&self) -> Option<Need>;
     /// See [`Sink::check`].
     fn check_boxed(&self) -> Result<()>;
 }
@@ -70,6 +72,9 @@ impl<K: Sink> DynSink<K::Item> for K {
     }
     fn pending_boxed(&self) -> u64 {
         self.pending()
+    }
+    fn need_boxed(&self) -> Option<Need> {
+        self.need()
     }
     fn check_boxed(&self) -> Result<()> {
         self.check()
@@ -95,6 +100,9 @@ impl<T: Send + 'static> Sink for BoxSink<T> {
     }
     fn pending(&self) -> u64 {
         (**self).pending_boxed()
+    }
+    fn need(&self) -> Option<Need> {
+        (**self).need_boxed()
     }
     fn check(&self) -> Result<()> {
         (**self).check_boxed()

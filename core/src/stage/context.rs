@@ -94,6 +94,9 @@ pub struct SinkCx {
     pub incarnation: Incarnation,
     /// Which generation acts.
     pub fence: Fence,
+    /// An older generation may still have the sink open, and need not answer: its advisory locks keep nobody out, and what
+    /// it may still do by them must not be seen.
+    pub take_over: bool,
     /// The wall clock, for labels only.
     pub clock: Arc<dyn Clock>,
     /// For files.

@@ -1,6 +1,6 @@
 //! The trait of sinks.
 
-use crate::{Batch, Epoch, Rejects, Result, SinkCx, Token};
+use crate::{Batch, Epoch, Rejects, Result, SinkCx, Token, mailbox::Need};
 
 /// What a sink found when it opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,11 @@ pub trait Sink: Send + 'static {
     /// left, the engine closes one more epoch, so that the account says so.
     fn pending(&self) -> u64 {
         0
+    }
+
+    /// What keeps its receiver from acknowledging what is pending, if it is more than time.
+    fn need(&self) -> Option<Need> {
+        None
     }
 
     /// Whether what it does beside the pipeline goes on; asked while nothing else happens and something is pending.

@@ -55,6 +55,8 @@ pub struct Surroundings {
     pub limits: Limits,
     /// Given to the stage; await its `idle` to let jobs end.
     pub blocking: Blocking,
+    /// Given to sinks: whether they pass over the locks of an older generation.
+    pub take_over: bool,
     /// The drivers of sinks; a life ends when they are stopped and replaced.
     pub drivers: Drivers,
     /// Where acknowledgements are kept.
@@ -84,6 +86,7 @@ impl Surroundings {
             disk: OsDisk::shared(),
             limits: Limits::default(),
             blocking: Blocking::new(),
+            take_over: false,
             drivers: Drivers::new(),
             store: Arc::new(MemoryStore::new()),
             committed: watch::channel(Committed::default()).0,
@@ -136,6 +139,7 @@ impl Surroundings {
                 Arc::new(TestClock::default()),
             ),
             fence,
+            take_over: self.take_over,
             clock: Arc::new(TestClock::default()),
             disk: self.disk.clone(),
             blocking: self.blocking.clone(),

@@ -114,6 +114,7 @@ impl Protocol {
             pipeline: Name::from("model"),
             settings: self.settings,
             store,
+            claim: Default::default(),
             clock: Arc::new(TestClock::default()),
             disk: OsDisk::shared(),
             random: Random::from_os(),
@@ -470,6 +471,10 @@ impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
     async fn claim(&self, pipeline: &Name) -> Result<Generation> {
         self.fault()?;
         self.store.claim(pipeline).await
+    }
+    async fn reclaim(&self, pipeline: &Name, generation: Generation) -> Result<Generation> {
+        self.fault()?;
+        self.store.reclaim(pipeline, generation).await
     }
     async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {
         self.fault()?;

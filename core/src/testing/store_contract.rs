@@ -113,7 +113,18 @@ async fn claims<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) 
     let third = store.claim(&name).await.expect("a claim");
     assert!(third > second, "claims are durable");
     store.forget(&name).await.expect("forgetting");
-    assert!(store.claim(&name).await.expect("a claim") > third, "forgetting keeps the generation");
+    let fourth = store.claim(&name).await.expect("a claim");
+    assert!(fourth > third, "forgetting keeps the generation");
+    let fifth = store.reclaim(&name, fourth).await.expect("the newest may claim again");
+    assert!(fifth > fourth, "claiming again fences what the last claim left under way");
+    let store = open(Some(store)).await;
+    for old in [first, fourth, Generation(fifth.0 + 1)] {
+        let error = store.reclaim(&name, old).await.expect_err("only the newest may claim again");
+        assert_eq!(error.kind(), ErrorKind::Fenced);
+    }
+    let never = store.reclaim(&Name::from("never claimed"), Generation(1)).await;
+    assert_eq!(never.expect_err("it was never claimed").kind(), ErrorKind::Fenced);
+    assert!(store.load(&name, fifth).await.is_ok(), "what is refused changes nothing");
     let other = open(None).await;
     assert_ne!(other.id(), id, "another store has another id");
 }

@@ -21,7 +21,14 @@
 //! **Ending.** [`shutdown`](Runtime::shutdown) stops all pipelines, kills those that do not stop in time, and closes
 //! the store; what should run stays so. Dropping the last `Runtime` kills them: nothing is lost, epochs are replayed.
 //!
-//! **One process per directory.** A lock says who: a second one is told its process id.
+//! [`drain`](Runtime::drain) ends one pipeline when its receivers have acknowledged what it took, or after a time.
+//!
+//! **Waking.** [`wake`](Runtime::wake) runs a pipeline within a budget and then ends it, for apps that the system lets work
+//! for some seconds now and then: it takes records, commits at 60 % of the budget, sends until 90 %, closes its files and
+//! reports. The report is there within 250 ms of the deadline, whatever hangs.
+//!
+//! **One process per directory.** A lock says who: a second one is told its process id, or, with
+//! [`take_over`](RuntimeOptions::take_over), ends the first.
 //!
 //! | path in the state directory | what |
 //! |---|---|
@@ -31,6 +38,7 @@
 
 mod directory;
 mod handle;
+mod holder;
 mod letters;
 mod options;
 mod pipelines;
@@ -40,6 +48,7 @@ mod status;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod wake;
 
 pub use self::{
     handle::Handle,
@@ -48,4 +57,5 @@ pub use self::{
     pipelines::{Resumed, Runtime},
     status::{PipelineState, PipelineStatus},
     supervisor::MAX_RESTARTS,
+    wake::WakeReport,
 };

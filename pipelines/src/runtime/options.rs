@@ -20,6 +20,8 @@ pub struct RuntimeOptions {
     /// Set the state database aside before opening, if it can't be read. Its pipelines then begin anew, which an
     /// operator must want: sinks without identity, such as files, get records again.
     pub set_aside_damaged: bool,
+    /// End the process that holds the directory, if one does: it is asked to, and killed if it does not. Linux only.
+    pub take_over: bool,
 }
 
 impl Default for RuntimeOptions {
@@ -29,6 +31,7 @@ impl Default for RuntimeOptions {
             disk: OsDisk::shared(),
             random: Random::from_os(),
             set_aside_damaged: false,
+            take_over: false,
         }
     }
 }

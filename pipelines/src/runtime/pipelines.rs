@@ -11,14 +11,15 @@ use afferent_core::{
     CheckpointStore, Epoch, Error, Name, Result,
     blocking::Blocking,
     clock,
+    engine::Claim,
     event::{EVENT_QUEUE, Event},
-    mailbox::mailbox,
+    mailbox::{Command, mailbox},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Handle, PipelineState, PipelineStatus, Retry, RuntimeOptions, Selection, directory,
+    Handle, PipelineState, PipelineStatus, Retry, RuntimeOptions, Selection, directory, holder,
     run::{Phase, Run},
     slot::{Known, Slot},
     supervisor::{World, supervise},
@@ -66,10 +67,15 @@ impl Runtime {
     /// # Errors
     /// `CantCreate` when it can't be made or another process uses it, `State` when what it holds can't be used.
     pub async fn open(path: &Path, options: RuntimeOptions) -> Result<Runtime> {
-        let RuntimeOptions { clock, disk, mut random, set_aside_damaged } = options;
+        let RuntimeOptions { clock, disk, mut random, set_aside_damaged, take_over } = options;
         let blocking = Blocking::new();
-        let (place, locking) = (path.to_owned(), disk.clone());
-        let lock = blocking.spawn(move || directory::lock(&*locking, &place)).await??;
+        let lock = match take_over {
+            true => holder::take_over(&blocking, &disk, path).await?,
+            false => {
+                let (place, locking) = (path.to_owned(), disk.clone());
+                blocking.spawn(move || directory::lock(&*locking, &place)).await??
+            }
+        };
         let opening = RedbStore::open(disk.clone(), clock.clone(), random.fork(), path, set_aside_damaged);
         let store = opening.await?;
         let world = World {
@@ -133,6 +139,19 @@ impl Runtime {
             )));
         };
         Ok(Retry::new(spec, stages, selection, checkpoint.epoch, self.store().clone()))
+    }
+
+    /// Makes a pipeline known without starting it, so that it can be started or woken by name. One that runs goes on as it is
+    /// until it is started the next time.
+    ///
+    /// # Errors
+    /// `Config` when its name can't be one.
+    pub async fn know(&self, spec: PipelineSpec) -> Result<()> {
+        let slot = self.slot_for(spec.clone(), false)?;
+        let _control = slot.control.lock().await;
+        let applied = slot.known().applied;
+        slot.set(spec, applied);
+        Ok(())
     }
 
     /// Stores a pipeline and that it should run, and starts it; one of the same name is stopped first.
@@ -202,22 +221,6 @@ impl Runtime {
         self.desire(&slot, Desired::Stopped).await?;
         if let Some(run) = slot.active() {
             run.stop().await;
-        }
-        Ok(())
-    }
-
-    /// Delivers what the pipeline has taken so far, waits until its receivers have acknowledged it, and ends it.
-    ///
-    /// # Errors
-    /// `Config` when no pipeline has this name, or what it failed with meanwhile.
-    pub async fn drain(&self, name: &str) -> Result<()> {
-        let slot = self.slot(name)?;
-        let _control = slot.control.lock().await;
-        self.desire(&slot, Desired::Stopped).await?;
-        if let Some(run) = slot.active() {
-            let drained = run.ask(async |mailbox| mailbox.drain().await).await;
-            run.ended().await?;
-            drained?;
         }
         Ok(())
     }
@@ -386,7 +389,7 @@ impl Runtime {
         self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slot(&self, name: &str) -> Result<Arc<Slot>> {
+    pub(super) fn slot(&self, name: &str) -> Result<Arc<Slot>> {
         self.slots().get(name).cloned().ok_or_else(|| {
             Error::config(format!("no pipeline is named `{name}`; those that are known can be listed"))
         })
@@ -409,7 +412,7 @@ impl Runtime {
     }
 
     /// Stores what an applied pipeline should be doing.
-    async fn desire(&self, slot: &Slot, desired: Desired) -> Result<()> {
+    pub(super) async fn desire(&self, slot: &Slot, desired: Desired) -> Result<()> {
         let Known { spec, applied, .. } = slot.known().clone();
         if applied && !self.store().set_desired(&spec.name, desired).await? {
             self.store().define(&spec.name, spec.source, desired).await?;
@@ -419,6 +422,13 @@ impl Runtime {
 
     /// Starts the pipeline of a slot that has no active run; its control is held.
     fn start_slot(&self, slot: &Slot) -> Result<Handle> {
+        let (run, commands) = self.prepare(slot)?;
+        self.launch(&run, commands);
+        Ok(Handle { run })
+    }
+
+    /// A new run of a slot that has no active one; its control is held.
+    pub(super) fn prepare(&self, slot: &Slot) -> Result<(Arc<Run>, mpsc::Receiver<Command>)> {
         if self.inner.closing.is_cancelled() {
             return Err(Error::transient("the runtime is shutting down"));
         }
@@ -431,12 +441,17 @@ impl Runtime {
                 applied: known.applied,
                 phase: tokio::sync::watch::channel(Phase::Active(mailbox)).0,
                 ending: CancellationToken::new(),
+                claim: Claim::default(),
                 kill: world.kill.child_token(),
             });
             known.run = Some(run.clone());
             run
         };
-        self.inner.tasks.spawn(supervise(world.clone(), run.clone(), commands));
-        Ok(Handle { run })
+        Ok((run, commands))
+    }
+
+    /// Starts it.
+    pub(super) fn launch(&self, run: &Arc<Run>, commands: mpsc::Receiver<Command>) {
+        self.inner.tasks.spawn(supervise(self.inner.world.clone(), run.clone(), commands));
     }
 }

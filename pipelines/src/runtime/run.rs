@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use afferent_core::{Error, ErrorKind, Result, engine::Outcome, mailbox::Mailbox};
+use afferent_core::{
+    Error, ErrorKind, Result,
+    engine::{Claim, End, Outcome},
+    mailbox::Mailbox,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +21,8 @@ pub(super) struct Run {
     pub(super) phase: watch::Sender<Phase>,
     /// It was asked to end: a failure does not start it again.
     pub(super) ending: CancellationToken,
+    /// How it is claimed: on behalf of all of its lives.
+    pub(super) claim: Claim,
     /// It must end at once.
     pub(super) kill: CancellationToken,
 }
@@ -36,11 +42,27 @@ impl Run {
         matches!(*self.phase.borrow(), Phase::Active(_))
     }
 
+    /// Whether it was killed.
+    pub(super) fn was_killed(&self) -> bool {
+        matches!(&*self.phase.borrow(), Phase::Ended(Ok(outcome)) if outcome.end == End::Killed)
+    }
+
+    /// What it failed with, if it has ended so.
+    pub(super) fn failure(&self) -> Option<String> {
+        match &*self.phase.borrow() {
+            Phase::Ended(Err(error)) => Some(error.to_string()),
+            _ => None,
+        }
+    }
+
     /// Sends a command and waits for its answer, across restarts.
     ///
     /// # Errors
     /// The command's own, or `State` when the run has ended.
-    pub(super) async fn ask<T>(&self, command: impl AsyncFn(Mailbox) -> Result<T>) -> Result<T> {
+    pub(super) async fn ask<T, F>(&self, command: impl Fn(Mailbox) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let mut phase = self.phase.subscribe();
         loop {
             let mailbox = match &*phase.borrow_and_update() {

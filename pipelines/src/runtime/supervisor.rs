@@ -72,6 +72,8 @@ async fn lives(world: &World, run: &Run, mut commands: mpsc::Receiver<Command>) 
     let events = Events::new(run.spec.name.clone(), world.events.clone());
     let mut random = world.random();
     let (mut backoff, mut restarts) = (Backoff::default(), 0);
+    // Whether a wake has cut a wait short.
+    let mut woken = false;
     loop {
         let began = clock::instant();
         let error = match life(world, run, events.clone(), commands).await {
@@ -95,7 +97,7 @@ async fn lives(world: &World, run: &Run, mut commands: mpsc::Receiver<Command>) 
         let (next, receiver) = mailbox();
         commands = receiver;
         run.phase.send_replace(Phase::Active(next));
-        if let Some(end) = back_off(run, &mut commands, wait, &error).await {
+        if let Some(end) = back_off(run, &mut commands, wait, (&error, &mut woken)).await {
             return Ok(Outcome { end, epoch: None, ledger: Default::default() });
         }
     }
@@ -112,6 +114,7 @@ async fn life(
         pipeline: run.spec.name.clone(),
         settings: run.spec.settings,
         store: world.store.clone(),
+        claim: run.claim.clone(),
         clock: world.clock.clone(),
         disk: world.disk.clone(),
         random: world.random(),
@@ -148,22 +151,23 @@ fn is_final(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Config | ErrorKind::State | ErrorKind::CantCreate | ErrorKind::Fenced)
 }
 
-/// Waits, and answers commands meanwhile; `None` to start again, or how it ended instead.
+/// Waits, and answers commands meanwhile; `None` to start again, or how it ended instead. `woken` says whether a wake has cut
+/// a wait short before.
 async fn back_off(
     run: &Run,
     commands: &mut mpsc::Receiver<Command>,
     wait: Duration,
-    error: &Error,
+    (error, woken): (&Error, &mut bool),
 ) -> Option<End> {
     let due = clock::instant() + wait;
-    let mut paused = false;
+    let (mut paused, mut wake) = (false, None);
     loop {
         let command = tokio::select! {
             biased;
             () = run.kill.cancelled() => return Some(End::Killed),
             () = run.ending.cancelled() => return Some(End::Stopped),
             command = commands.recv() => command,
-            () = clock::sleep_until(due), if !paused => return None,
+            () = clock::sleep_until(due), if !paused => break,
         };
         // Whoever asked may have gone away.
         match command {
@@ -173,7 +177,7 @@ async fn back_off(
             }
             Some(Command::Resume(answer)) => {
                 let _ = answer.send(Ok(()));
-                return None;
+                break;
             }
             Some(Command::Status(answer)) => {
                 let activity = if paused { Activity::Paused } else { Activity::BackingOff };
@@ -185,7 +189,16 @@ async fn back_off(
             Some(Command::Checkpoint(answer)) => {
                 let _ = answer.send(Err(Error::transient(format!("nothing is open: {error}"))));
             }
-            Some(Command::Stop(answer) | Command::Drain(answer)) => {
+            Some(command @ Command::Wake { .. }) => {
+                wake = Some(command);
+                paused = false;
+                // Its time is short, so it does not wait for what happened before it. It comes again after each failure; those
+                // are its own.
+                if !std::mem::replace(woken, true) {
+                    break;
+                }
+            }
+            Some(Command::Stop(answer) | Command::Drain { answer, .. }) => {
                 let _ = answer.send(Ok(()));
                 return Some(End::Stopped);
             }
@@ -193,4 +206,10 @@ async fn back_off(
             Some(_) | None => {}
         }
     }
+    // The pipeline finds it when it starts.
+    if let (Some(wake), Phase::Active(mailbox)) = (wake, &*run.phase.borrow()) {
+        // Without room, whoever asked waits until its budget is over.
+        drop(mailbox.put_back(wake));
+    }
+    None
 }

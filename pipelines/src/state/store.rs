@@ -1,13 +1,14 @@
 //! [`RedbStore`]: the checkpoint store of a state directory.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use afferent_core::{
-    CheckpointStore, DeadLetter, Epoch, Error, Fence, Generation, LetterId, Name, RecordKey, Result,
-    StateRows, StoreId,
+    CheckpointStore, DeadLetter, Epoch, Error, ErrorKind, Fence, Generation, LetterId, Name, RecordKey,
+    Result, StateRows, StoreId,
     blocking::Blocking,
     checkpoint::{Acknowledgement, Fallback, LettersHeld, Loaded, Save, Saved, Trim},
     clock::Clock,
@@ -51,6 +52,8 @@ pub struct RedbStore {
     file: Arc<DatabaseFile>,
     writer: Arc<Writer>,
     blocking: Blocking,
+    /// Claims that were made again, and of which nobody knows whether they were: by pipeline, the generation before.
+    doubtful: Mutex<BTreeMap<Name, Generation>>,
 }
 
 impl RedbStore {
@@ -95,7 +98,7 @@ impl RedbStore {
         let (file, id, reserve) = opening.await??;
         let file = Arc::new(file);
         let writer = Arc::new(Writer::new(file.clone(), reserve));
-        Ok(RedbStore { id, clock, file, writer, blocking })
+        Ok(RedbStore { id, clock, file, writer, blocking, doubtful: Mutex::default() })
     }
 
     /// How many transactions were committed since it was opened.
@@ -149,6 +152,11 @@ impl RedbStore {
         self.blocking.spawn(move || file.close()).await
     }
 
+    fn doubtful(&self) -> MutexGuard<'_, BTreeMap<Name, Generation>> {
+        // Each change is one call of the map, so a panic elsewhere leaves it whole.
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, Failure> + Send + 'static,
@@ -180,7 +188,22 @@ impl CheckpointStore for RedbStore {
 
     async fn claim(&self, pipeline: &Name) -> Result<Generation> {
         let (pipeline, now) = (pipeline.clone(), self.clock.now());
-        self.write(move |tables| tables.claim(&pipeline, now)).await
+        self.write(move |tables| tables.claim(&pipeline, None, now)).await
+    }
+
+    async fn reclaim(&self, pipeline: &Name, generation: Generation) -> Result<Generation> {
+        let (name, now) = (pipeline.clone(), self.clock.now());
+        // No other process has this database, so the one claim that may have come between is the one of unknown outcome.
+        let in_doubt = self.doubtful().get(pipeline) == Some(&generation);
+        let among = generation.0..=generation.0 + u64::from(in_doubt);
+        let claimed = self.write(move |tables| tables.claim(&name, Some(among), now)).await;
+        match &claimed {
+            Err(error) if error.kind() != ErrorKind::Fenced => {
+                self.doubtful().insert(pipeline.clone(), generation);
+            }
+            _ => drop(self.doubtful().remove(pipeline)),
+        }
+        claimed
     }
 
     async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {

@@ -3,6 +3,8 @@
 //! Every method first checks and then changes. A refusal therefore leaves nothing half done in a transaction that
 //! others share.
 
+use std::ops::RangeInclusive;
+
 use afferent_core::{
     Epoch, Error, Fence, Generation, Name, Result, Snapshot, Timestamp,
     checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved},
@@ -53,10 +55,27 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// See [`CheckpointStore::claim`](afferent_core::CheckpointStore::claim).
-    pub(super) fn claim(&mut self, pipeline: &Name, now: Timestamp) -> Result<Generation, Failure> {
+    /// See [`CheckpointStore::claim`](afferent_core::CheckpointStore::claim); and
+    /// [`reclaim`](afferent_core::CheckpointStore::reclaim), whose generation is in `among`. With a damaged row nobody can
+    /// tell who claimed last, and nobody else can have: no other process has the database.
+    pub(super) fn claim(
+        &mut self,
+        pipeline: &Name,
+        among: Option<RangeInclusive<u64>>,
+        now: Timestamp,
+    ) -> Result<Generation, Failure> {
         let mut head = match rows::head(&self.pipelines, pipeline) {
-            Ok(Some(head)) => head,
+            Ok(Some(head)) => {
+                if let Some(among) = among
+                    && !among.contains(&head.generation.0)
+                {
+                    rows::fence(&head, Generation(*among.end()))?;
+                }
+                head
+            }
+            Ok(None) if among.is_some() && rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
+                return Err(Error::fenced("the pipeline was never claimed").into());
+            }
             Ok(None) if rows::epochs(&self.checkpoints, pipeline)?.is_empty() => Head::default(),
             Ok(None) => {
                 tracing::error!("{}; going on under a far higher generation", rows::damaged_head(pipeline));

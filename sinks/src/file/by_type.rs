@@ -35,7 +35,7 @@ use std::{
 
 use afferent_core::{
     Batch, Generation, Kind, Opened, Prepared, Record, Reject, Rejects, Result, SinkCx,
-    disk::{Disk, OpenMode, directory_of},
+    disk::{Disk, OpenMode},
     event::StageEvents,
     io_error,
 };
@@ -47,7 +47,7 @@ use super::{
     journal::Journal,
     names::{Names, TypeNames},
     open::{other_format, other_writer},
-    tail::{BUFFER_BYTES, Found, Tail, cut_back},
+    tail::{BUFFER_BYTES, Found, Left, Tail},
     token::{Mark, TypesToken},
 };
 
@@ -100,13 +100,11 @@ impl ByType {
         names: Names,
         type_names: TypeNames,
         cx: SinkCx,
+        guard: Guard,
     ) -> Result<(ByType, Opened)> {
         let disk = &*cx.disk;
-        let directory = directory_of(names.path());
-        disk.create_dir_all(directory).map_err(|error| io_error("create the directory", directory, error))?;
         let path = names.path().to_string_lossy().into_owned();
         let mut token = TypesToken::read(cx.token.as_ref(), &path)?;
-        let guard = Guard::take(disk, &names, cx.fence.clone(), token.is_some())?;
         if token.as_ref().is_some_and(|token| token.format != config.format) {
             return Err(other_format(&path));
         }
@@ -118,7 +116,7 @@ impl ByType {
         let owner = Claim::of(&cx.fence, begun);
         let mut journal = Journal::read(disk, names.sidecar("begun"), owner)?;
         let (marks, opened) = match token {
-            Some(token) => roll_back(&cx, &names, token.files, &journal)?,
+            Some(token) => roll_back(&cx, &names, token.files, &journal, &guard)?,
             None => (Vec::new(), Opened::Elsewhere),
         };
         journal.keep(disk, |begun| {
@@ -192,7 +190,11 @@ impl ByType {
                 self.of_kind.insert(kind, file);
             }
         }
-        if fresh.is_empty() { Ok(()) } else { self.journal.add(&*self.disk, &fresh) }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.guard.check(&*self.disk)?;
+        self.journal.add(&*self.disk, &fresh)
     }
 
     /// The file of a type, which is created if it is not there; a new one is added to `fresh`.
@@ -259,7 +261,8 @@ impl ByType {
         }
         let path = self.place(&self.files[index].mark.name);
         let mark = &self.files[index].mark;
-        let found = cut_back(&*self.disk, &path, mark.file, mark.length)?;
+        let left = Left { path: &path, id: mark.file, length: mark.length };
+        let found = left.cut_back(&*self.disk, &self.guard)?;
         if found != Found::Kept {
             let name = mark.name.clone();
             self.events.alarm(taken_away(&path, 1, found));
@@ -268,6 +271,8 @@ impl ByType {
             self.files[index].mark = mark;
         }
         let file = self.disk.open(&path, OpenMode::Write).map_err(|error| io_error("open", &path, error))?;
+        // It may be that of a newer generation, which has raised the fence before.
+        self.guard.check(&*self.disk)?;
         self.files[index].tail = Some(Tail::of(file, path)?);
         self.open += 1;
         Ok(())
@@ -289,14 +294,29 @@ impl ByType {
 
 /// Cuts all files back: to their marks in the token, or to where the journal says that they were begun. Files that
 /// are gone are left out, with an alarm.
-fn roll_back(cx: &SinkCx, names: &Names, marks: Vec<Mark>, journal: &Journal) -> Result<(Vec<Mark>, Opened)> {
+fn roll_back(
+    cx: &SinkCx,
+    names: &Names,
+    marks: Vec<Mark>,
+    journal: &Journal,
+    guard: &Guard,
+) -> Result<(Vec<Mark>, Opened)> {
     let disk = &*cx.disk;
     let place = |mark: &Mark| names.path().with_file_name(&mark.name);
     let (mut gone, mut exchanged) = (Vec::new(), Vec::new());
     let mut kept = Vec::with_capacity(marks.len());
+    let undo = |mark: &Mark| {
+        let path = place(mark);
+        let left = Left { path: &path, id: mark.file, length: mark.length };
+        match guard.taken_over() {
+            true => left.renew(disk, guard),
+            false => left.cut_back(disk, guard).map(|found| (found, None)),
+        }
+    };
     for mark in marks {
-        match cut_back(disk, &place(&mark), mark.file, mark.length)? {
-            Found::Kept => kept.push(mark),
+        let (found, renewed) = undo(&mark)?;
+        match found {
+            Found::Kept => kept.push(Mark { file: renewed.unwrap_or(mark.file), ..mark }),
             Found::Gone => gone.push(mark.name),
             Found::Another => exchanged.push(mark.name),
         }
@@ -306,12 +326,15 @@ fn roll_back(cx: &SinkCx, names: &Names, marks: Vec<Mark>, journal: &Journal) ->
             let path = place(begun);
             let found = disk.info(&path).map_err(|error| io_error("look at", &path, error))?;
             // Shorter: nothing of this sink is in it, and no checkpoint counts on it.
-            if found.is_some_and(|found| found.len > begun.length) {
-                cut_back(disk, &path, begun.file, begun.length)?;
+            if found.is_some_and(|found| {
+                found.len > begun.length || (guard.taken_over() && found.len == begun.length)
+            }) {
+                undo(begun)?;
             }
         }
     }
-    let opened = if gone.is_empty() && exchanged.is_empty() { Opened::Resumed } else { Opened::Elsewhere };
+    let same = gone.is_empty() && exchanged.is_empty() && !guard.taken_over();
+    let opened = if same { Opened::Resumed } else { Opened::Elsewhere };
     for (found, names_of) in [(Found::Gone, gone), (Found::Another, exchanged)] {
         if let Some(first) = names_of.first() {
             let path = names.path().with_file_name(first);

@@ -1,4 +1,5 @@
-//! [`Guard`]: who may write, by an advisory lock and by the fence beside the file.
+//! [`Guard`]: who may write, by an advisory lock and by the fence beside the file. What it can't keep an older generation
+//! from is told in the [module](super).
 
 use std::path::PathBuf;
 
@@ -18,15 +19,17 @@ const MAX_FENCES: usize = 64;
 /// The right to write to the files of one path.
 ///
 /// The lock keeps out every other sink of this machine for as long as this one is open. The fence holds where
-/// locks do not (a network file system, a sidecar that was deleted): it records the newest generation by
-/// (checkpoint store, pipeline, sink) and is read again inside each effect.
+/// locks do not (a network file system, a sidecar that was deleted, an older generation that was taken over): it records
+/// the newest generation by (checkpoint store, pipeline, sink) and is read again inside each effect.
 #[derive(Debug)]
 pub(super) struct Guard {
     fence: Fence,
     path: PathBuf,
     behind: bool,
-    #[expect(dead_code, reason = "held, and released when it is dropped")]
-    lock: Box<dyn DiskLock>,
+    lock_path: PathBuf,
+    /// `None` while an older generation holds it, which was taken over.
+    lock: Option<Box<dyn DiskLock>>,
+    taken_over: bool,
 }
 
 /// A generation of a sink, as sidecars name it.
@@ -61,21 +64,30 @@ struct Entry {
 }
 
 impl Guard {
-    /// Takes the lock and raises the fence. `resumes` says whether the sink has a token of this place.
+    /// Takes the lock and raises the fence. `resumes` says whether the sink has a token of this place; `take_over` lets it
+    /// pass over the lock of an older generation of this sink, whose fence is the last that was raised.
     ///
     /// # Errors
     /// `Transient` while another holds the lock: it ends when that one does. `Fenced` for an older generation.
-    pub(super) fn take(disk: &dyn Disk, names: &Names, fence: Fence, resumes: bool) -> Result<Guard> {
-        let sidecar = names.sidecar("lock");
-        let lock =
-            disk.lock(&sidecar).map_err(|error| io_error("lock", &sidecar, error))?.ok_or_else(|| {
-                Error::transient(format!(
-                    "another sink writes to {}; stop it, or give one of the two another path",
-                    names.path().display()
-                ))
-            })?;
-        let mut guard = Guard { fence, path: names.sidecar("fence"), behind: false, lock };
+    pub(super) fn take(
+        disk: &dyn Disk,
+        names: &Names,
+        fence: Fence,
+        resumes: bool,
+        take_over: bool,
+    ) -> Result<Guard> {
+        let lock_path = names.sidecar("lock");
+        let lock = disk.lock(&lock_path).map_err(|error| io_error("lock", &lock_path, error))?;
+        let taken_over = lock.is_none();
+        let mut guard =
+            Guard { fence, path: names.sidecar("fence"), behind: false, lock_path, lock, taken_over };
         let entries: Vec<Entry> = sidecar::read(disk, &guard.path)?;
+        if taken_over && !(take_over && entries.last().is_none_or(|entry| guard.owns(entry))) {
+            return Err(Error::transient(format!(
+                "another sink writes to {}; stop it, or give one of the two another path",
+                names.path().display()
+            )));
+        }
         let another = entries.last().is_some_and(|entry| !guard.owns(entry));
         guard.behind = resumes && (another || entries.iter().any(|entry| guard.owns(entry) && entry.behind));
         guard.check(disk)?;
@@ -88,10 +100,25 @@ impl Guard {
         self.behind
     }
 
+    /// The generation that may write.
+    pub(super) fn generation(&self) -> Generation {
+        self.fence.generation
+    }
+
+    /// Whether an older generation has the files open, and may go on at any time.
+    pub(super) fn taken_over(&self) -> bool {
+        self.taken_over
+    }
+
     /// Like [`check`](Guard::check), before records are written. A checkpoint of where the sink opened has been saved
     /// by then, so what others wrote lies before it.
     pub(super) fn check_to_write(&mut self, disk: &dyn Disk) -> Result<()> {
         self.behind = false;
+        if self.lock.is_none() {
+            // The older generation has ended: from now on others are kept out again.
+            let lock = disk.lock(&self.lock_path);
+            self.lock = lock.map_err(|error| io_error("lock", &self.lock_path, error))?;
+        }
         self.check(disk)
     }
 

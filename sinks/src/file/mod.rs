@@ -40,6 +40,21 @@
 //! `.vitals.ndjson.fence` records the newest generation, which is read again inside each effect: an older one
 //! writes nothing and ends with `Fenced`.
 //!
+//! **Taking over** from an older generation that holds the lock and may have been stopped anywhere, also between a look at
+//! the fence and the write that it allowed. No look closes that gap, so what such a write meets is not what is read:
+//!
+//! | what the older one may still do | and what comes of it |
+//! |---|---|
+//! | write to a file that it has open, or cut it back | nothing: the newer one copies each file, as far as its token says, to a new one in its place, and goes on there; the old one has no name any more |
+//! | open a file by its name | it sees the fence before it writes: it looks again after each opening |
+//! | begin its next rolled file | it fails: the newer one has begun a file of that name, after all that stood there |
+//! | remove rolled files after its token | nothing: those are gone, and it looks at the fence between listing and removing |
+//! | raise its own fence over the newer one's | it asks the checkpoint store before it does anything by it; the newer one's next effect raises the fence again |
+//! | create the file of a type that is new to it | the file may appear, empty |
+//!
+//! This costs a copy of the files. It holds for paths that one pipeline writes to; and where locks do not reach an older
+//! generation (some network file systems), no more holds than the fence gives.
+//!
 //! **Blocking.** A batch is encoded and written in one job of the context's `blocking`, one in flight. All files
 //! are readable by their owner only.
 
@@ -63,13 +78,17 @@ use std::{
 use afferent_core::{
     Batch, Epoch, Error, Opened, Prepared, Problem, Record, Result, Sink, SinkCx, Token,
     config::{Configure, Guarantee, Size, Span},
+    disk::directory_of,
+    io_error,
 };
 use afferent_formats::Format;
 use serde::Deserialize;
 
 use self::{
     by_type::ByType,
+    guard::Guard,
     names::{Names, TypeNames},
+    token::{FileToken, TypesToken},
     writer::Writer,
 };
 use crate::jobs::{Jobs, not_open};
@@ -173,8 +192,12 @@ impl Sink for FileSink {
     type Item = Record;
 
     async fn open(&mut self, cx: SinkCx) -> Result<Opened> {
-        let config = self.config.clone();
-        let (jobs, opened) = Jobs::open(cx.blocking.clone(), move || Files::open(config, cx)).await?;
+        let (config, blocking) = (self.config.clone(), cx.blocking.clone());
+        let acknowledgements = cx.acknowledgements.clone();
+        let guarding = blocking.spawn(move || Files::guard(&config, &cx).map(|guard| (config, cx, guard)));
+        let (config, cx, guard) = guarding.await??;
+        acknowledgements.check_claim().await?;
+        let (jobs, opened) = Jobs::open(blocking, move || Files::open(config, cx, guard)).await?;
         self.jobs = Some(jobs);
         Ok(opened)
     }
@@ -202,14 +225,31 @@ enum Files {
 }
 
 impl Files {
-    fn open(config: Config, cx: SinkCx) -> Result<(Files, Opened)> {
+    /// Takes the right to write. Nothing but sidecars is touched.
+    fn guard(config: &Config, cx: &SinkCx) -> Result<Guard> {
         if let Some(problem) = config.check().into_iter().next() {
             return Err(Error::config(problem.message));
         }
         let names = Names::of(&config.path).expect("it was checked above");
-        match TypeNames::of(&config.path).expect("it was checked above") {
-            None => open::open(config, names, cx).map(|(writer, opened)| (Files::Sequence(writer), opened)),
-            Some(type_names) => ByType::open(&config, names, type_names, cx)
+        let directory = directory_of(names.path());
+        cx.disk
+            .create_dir_all(directory)
+            .map_err(|error| io_error("create the directory", directory, error))?;
+        let path = names.path().to_string_lossy();
+        let resumes = match TypeNames::of(&config.path).expect("it was checked above") {
+            None => FileToken::read(cx.token.as_ref(), &path)?.is_some(),
+            Some(_) => TypesToken::read(cx.token.as_ref(), &path)?.is_some(),
+        };
+        Guard::take(&*cx.disk, &names, cx.fence.clone(), resumes, cx.take_over)
+    }
+
+    fn open(config: Config, cx: SinkCx, guard: Guard) -> Result<(Files, Opened)> {
+        let names = Names::of(&config.path).expect("it was checked when the guard was taken");
+        match TypeNames::of(&config.path).expect("it was checked when the guard was taken") {
+            None => {
+                open::open(config, names, cx, guard).map(|(writer, opened)| (Files::Sequence(writer), opened))
+            }
+            Some(type_names) => ByType::open(&config, names, type_names, cx, guard)
                 .map(|(by_type, opened)| (Files::ByType(by_type), opened)),
         }
     }

@@ -10,7 +10,7 @@ use super::{
     Config,
     guard::Guard,
     names::Names,
-    tail::{Found, Tail, cut_back},
+    tail::{Found, Left, Tail},
     token::FileToken,
     writer::{Current, Writer},
 };
@@ -19,13 +19,10 @@ use super::{
 const FIRST_SEQUENCE: u64 = 1;
 
 /// Opens the sink as the table of the [module](super) says.
-pub(super) fn open(config: Config, names: Names, cx: SinkCx) -> Result<(Writer, Opened)> {
+pub(super) fn open(config: Config, names: Names, cx: SinkCx, guard: Guard) -> Result<(Writer, Opened)> {
     let disk = &*cx.disk;
-    let directory = directory_of(names.path());
-    disk.create_dir_all(directory).map_err(|error| io_error("create the directory", directory, error))?;
     let path = names.path().to_string_lossy().into_owned();
     let token = FileToken::read(cx.token.as_ref(), &path)?;
-    let guard = Guard::take(disk, &names, cx.fence.clone(), token.is_some())?;
     if let Some(token) = &token
         && token.format != config.format
     {
@@ -37,10 +34,12 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx) -> Result<(Writer, 
             cx.events.alarm(other_writer(&path));
             None
         }
-        Some(token) => roll_back(&cx, &names, token)?.filter(|_| rolled == (token.sequence > 0)),
+        Some(token) => roll_back(&cx, &names, token, &guard)?.filter(|_| rolled == (token.sequence > 0)),
         None => None,
     };
     let (current, opened, created) = match resumed {
+        // The files of one that was taken over were copied: the token is another.
+        Some(current) if guard.taken_over() => (current, Opened::Elsewhere, true),
         Some(current) => (current, Opened::Resumed, false),
         None => {
             // After a rolled file that is gone its successor is begun: its own name may come back.
@@ -89,13 +88,26 @@ pub(super) fn other_writer(path: &str) -> String {
 }
 
 /// Cuts the token's file back and removes later ones. `None`, with an alarm, when it is gone.
-fn roll_back(cx: &SinkCx, names: &Names, token: &FileToken) -> Result<Option<Current>> {
+fn roll_back(cx: &SinkCx, names: &Names, token: &FileToken, guard: &Guard) -> Result<Option<Current>> {
     let disk = &*cx.disk;
-    if token.sequence > 0 {
-        remove_after(disk, names, token.sequence)?;
-    }
+    let newest = match token.sequence {
+        0 => 0,
+        sequence => remove_after(disk, names, sequence, guard)?,
+    };
     let path = names.file(token.sequence);
-    let what = match (cut_back(disk, &path, token.file, token.length)?, token.sequence) {
+    let left = Left { path: &path, id: token.file, length: token.length };
+    let found = match guard.taken_over() {
+        true => left.renew(disk, guard)?.0,
+        false => left.cut_back(disk, guard)?,
+    };
+    let what = match (found, token.sequence) {
+        (Found::Kept, 1..) if guard.taken_over() => {
+            // Whoever was taken over would begin it next.
+            let path = names.file(newest + 1);
+            let io = |error| io_error("create", &path, error);
+            let file = disk.open(&path, OpenMode::CreateNew).map_err(io)?;
+            return Ok(Some(Current::of(Tail::of(file, path)?, newest + 1, cx.clock.now())));
+        }
         (Found::Kept, _) => {
             let file = disk.open(&path, OpenMode::Write).map_err(|error| io_error("open", &path, error))?;
             return Ok(Some(Current::of(Tail::of(file, path)?, token.sequence, token.begun)));
@@ -108,12 +120,14 @@ fn roll_back(cx: &SinkCx, names: &Names, token: &FileToken) -> Result<Option<Cur
     Ok(None)
 }
 
-/// Removes the files after `sequence`, the last one first: a crash on the way leaves no gap.
-fn remove_after(disk: &dyn Disk, names: &Names, sequence: u64) -> Result<()> {
+/// Removes the files after `sequence`, the last one first: a crash on the way leaves no gap. The newest that was there.
+fn remove_after(disk: &dyn Disk, names: &Names, sequence: u64, guard: &Guard) -> Result<u64> {
     let mut later = sequences(disk, names)?;
     later.retain(|found| *found > sequence);
     later.sort_unstable();
     for found in later.iter().rev() {
+        // After they were listed: none of a newer generation, which would be among them, is removed.
+        guard.check(disk)?;
         let path = names.file(*found);
         disk.remove(&path).map_err(|error| io_error("remove", &path, error))?;
     }
@@ -121,7 +135,7 @@ fn remove_after(disk: &dyn Disk, names: &Names, sequence: u64) -> Result<()> {
         let directory = directory_of(names.path());
         disk.sync_dir(directory).map_err(|error| io_error("sync the directory", directory, error))?;
     }
-    Ok(())
+    Ok(later.last().copied().unwrap_or(sequence))
 }
 
 /// The file to begin in, at the end of what stands there. A rolling sink begins in

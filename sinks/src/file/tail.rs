@@ -8,13 +8,18 @@ use std::{
 
 use afferent_core::{
     Error, Result,
-    disk::{Disk, DiskFile, FileId, OpenMode},
+    disk::{Disk, DiskFile, FileId, OpenMode, directory_of},
     io_error,
 };
 use afferent_formats::Encoder;
 
+use super::guard::Guard;
+
 /// Encoded bytes that are gathered before they are written: a batch of usual records in one call.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
+
+/// What the name of a copy has after that of its file; then comes the generation that makes it.
+const COPY: &str = ".taken-";
 
 /// An open file that is written at its end.
 pub(super) struct Tail {
@@ -89,30 +94,97 @@ pub(super) enum Found {
     Another,
 }
 
-/// Looks for the file `id`, which was left at `path` with `length` bytes, and cuts off what it has more.
-///
-/// # Errors
-/// `State` when it is shorter.
-pub(super) fn cut_back(disk: &dyn Disk, path: &Path, id: FileId, length: u64) -> Result<Found> {
-    let found = match disk.info(path).map_err(|error| io_error("look at", path, error))? {
-        None => return Ok(Found::Gone),
-        Some(found) if found.id != id => return Ok(Found::Another),
-        Some(found) => found,
-    };
-    if found.len < length {
-        return Err(Error::state(format!(
-            "{} has {} bytes, but the last checkpoint counts {length}: something else has cut it; put it back, or move it away and a new one is begun",
-            path.display(),
-            found.len,
-        )));
+/// Where a file was left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left<'p> {
+    pub(super) path: &'p Path,
+    pub(super) id: FileId,
+    pub(super) length: u64,
+}
+
+impl Left<'_> {
+    /// Opens the file, if it is the one that stands there.
+    ///
+    /// # Errors
+    /// `State` when it is shorter.
+    fn open(self, disk: &dyn Disk) -> Result<std::result::Result<Arc<dyn DiskFile>, Found>> {
+        let Left { path, id, length } = self;
+        let look = |error| io_error("look at", path, error);
+        match disk.info(path).map_err(look)? {
+            None => return Ok(Err(Found::Gone)),
+            Some(found) if found.id != id => return Ok(Err(Found::Another)),
+            Some(_) => {}
+        }
+        // Another may have been put there since, so what counts is what was opened.
+        let file = disk.open(path, OpenMode::Write).map_err(look)?;
+        let found = file.info().map_err(look)?;
+        if found.id != id {
+            return Ok(Err(Found::Another));
+        }
+        if found.len < length {
+            return Err(Error::state(format!(
+                "{} has {} bytes, but the last checkpoint counts {length}: something else has cut it; put it back, or move it away and a new one is begun",
+                path.display(),
+                found.len,
+            )));
+        }
+        Ok(Ok(file))
     }
-    if found.len > length {
-        let cut = || {
-            let file = disk.open(path, OpenMode::Write)?;
-            file.set_len(length)?;
-            file.sync()
+
+    /// Cuts off what the file has more.
+    ///
+    /// # Errors
+    /// `State` when it is shorter, `Fenced` when a newer generation has come.
+    pub(super) fn cut_back(self, disk: &dyn Disk, guard: &Guard) -> Result<Found> {
+        let file = match self.open(disk)? {
+            Ok(file) => file,
+            Err(found) => return Ok(found),
         };
-        cut().map_err(|error| io_error("cut back", path, error))?;
+        let io = |error| io_error("cut back", self.path, error);
+        if file.info().map_err(io)?.len > self.length {
+            guard.check(disk)?;
+            file.set_len(self.length).and_then(|()| file.sync()).map_err(io)?;
+        }
+        Ok(Found::Kept)
     }
-    Ok(Found::Kept)
+
+    /// Puts what the file had into a new one in its place, durably: whoever has the old one open changes nothing any more.
+    /// The new one's identity, if there is one.
+    ///
+    /// # Errors
+    /// `State` when it is shorter, `Fenced` when a newer generation has come.
+    pub(super) fn renew(self, disk: &dyn Disk, guard: &Guard) -> Result<(Found, Option<FileId>)> {
+        let old = match self.open(disk)? {
+            Ok(file) => file,
+            Err(found) => return Ok((found, None)),
+        };
+        let io = |error| io_error("copy", self.path, error);
+        let directory = directory_of(self.path);
+        let prefix = format!("{}{COPY}", self.path.file_name().unwrap_or_default().to_string_lossy());
+        let prefix = format!(".{prefix}");
+        // Of those that took it over before and did not come to an end: they can't put theirs in place any more.
+        for left in disk.list(directory).map_err(io)? {
+            if left.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)) {
+                guard.check(disk)?;
+                disk.remove(&left).map_err(io)?;
+            }
+        }
+        let copy = self.path.with_file_name(format!("{prefix}{}", guard.generation()));
+        let new = disk.open(&copy, OpenMode::CreateNew).map_err(io)?;
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut at = 0;
+        while at < self.length {
+            let most = (self.length - at).min(BUFFER_BYTES as u64) as usize;
+            let read = old.read_at(at, &mut buffer[..most]).map_err(io)?;
+            if read == 0 {
+                return Err(io(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            new.write_at(at, &buffer[..read]).map_err(io)?;
+            at += read as u64;
+        }
+        let id = new.sync().and_then(|()| new.info()).map_err(io)?.id;
+        guard.check(disk)?;
+        disk.rename(&copy, self.path).and_then(|()| disk.sync_dir(directory)).map_err(io)?;
+        Ok((Found::Kept, Some(id)))
+    }
 }

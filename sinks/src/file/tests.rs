@@ -1,5 +1,7 @@
 //! Crashes, foreign files, two writers and full disks.
 
+mod take_over;
+
 use std::{
     collections::BTreeMap,
     sync::{

@@ -114,6 +114,7 @@ impl Writer {
         self.sync()?;
         let sequence = self.current.sequence + 1;
         let path = self.names.file(sequence);
+        self.guard.check(&*self.disk)?;
         let file =
             self.disk.open(&path, OpenMode::CreateNew).map_err(|error| io_error("create", &path, error))?;
         self.current = Current::of(Tail::of(file, path)?, sequence, self.clock.now());

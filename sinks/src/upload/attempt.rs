@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use afferent_core::{clock, engine::Backoff, event::StageEvents};
+use afferent_core::{Result, blocking::Blocking, clock, engine::Backoff, event::StageEvents};
 
-use super::{Outcome, SealedBody, Transport, gate::Gate, metrics::Metrics};
+use super::{Outcome, SealedBody, Transport, gate::Gate, guard::Watch, metrics::Metrics};
 
 /// A body that the receiver can't take for so long, though it takes others, raises an alarm: what it waits for does not come by
 /// itself (a moved address, a conflict that nobody resolves).
@@ -29,7 +29,9 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) struct Courier<T> {
     pub(super) transport: T,
-    pub(super) gate: Gate,
+    pub(super) gate: Arc<Gate>,
+    /// The fence of the outbox that the bodies come from, and where it is looked at.
+    pub(super) watch: Option<(Watch, Blocking)>,
     pub(super) dedupe_window: Option<Duration>,
     pub(super) events: StageEvents,
     pub(super) metrics: Metrics,
@@ -38,7 +40,14 @@ pub(super) struct Courier<T> {
 impl<T: Transport> Courier<T> {
     /// Tries for as long as it takes. `doubt` is for how long an earlier run may have sent it without learning the
     /// outcome.
-    pub(super) async fn deliver(self: Arc<Courier<T>>, body: SealedBody, doubt: Option<Duration>) -> Sent {
+    ///
+    /// # Errors
+    /// `Fenced` when a newer generation has come: looked at before each attempt.
+    pub(super) async fn deliver(
+        self: Arc<Courier<T>>,
+        body: SealedBody,
+        doubt: Option<Duration>,
+    ) -> Result<Sent> {
         let mut backoff = Backoff::default();
         // Since when the receiver may have it: a moment, and how long that was before.
         let mut doubt = doubt.map(|before| (clock::instant(), before));
@@ -47,6 +56,15 @@ impl<T: Transport> Courier<T> {
         let (mut refused_since, mut told) = (None, false);
         loop {
             let pass = self.gate.pass().await;
+            if let Err(error) = self.check_fence().await {
+                if !error.kind().is_retryable() {
+                    return Err(error);
+                }
+                tracing::warn!("{error}; nothing is sent before that is known");
+                drop(pass);
+                clock::sleep(self.gate.wait(&mut backoff, None)).await;
+                continue;
+            }
             if let (Some((since, before)), Some(window)) = (doubt, self.dedupe_window)
                 && !unresolved
                 && clock::instant().duration_since(since) + before > window
@@ -66,11 +84,11 @@ impl<T: Transport> Courier<T> {
                 Outcome::Delivered => {
                     pass.answered();
                     self.metrics.delivered(body.content.len() as u64);
-                    return Sent { verdict: Verdict::Delivered, unresolved };
+                    return Ok(Sent { verdict: Verdict::Delivered, unresolved });
                 }
                 Outcome::Refused { reason } => {
                     pass.answered();
-                    return Sent { verdict: Verdict::Refused { reason }, unresolved };
+                    return Ok(Sent { verdict: Verdict::Refused { reason }, unresolved });
                 }
                 Outcome::Unauthorized { reason } => {
                     pass.unauthorized(&reason);
@@ -106,6 +124,18 @@ impl<T: Transport> Courier<T> {
             if let Some(wait) = wait {
                 clock::sleep(wait).await;
             }
+        }
+    }
+
+    /// Whether this generation may still send.
+    async fn check_fence(&self) -> Result<()> {
+        match &self.watch {
+            Some((watch, blocking)) => {
+                let watch = watch.clone();
+                blocking.spawn(move || watch.check()).await?
+            }
+            // What is sent directly has no outbox; the checkpoint store refuses its epoch.
+            None => Ok(()),
         }
     }
 }

@@ -97,7 +97,7 @@ type Step = Pin<Box<dyn Future<Output = Stepped> + Send>>;
 enum Stepped {
     Scanned(Result<Scanned>),
     Unpacked { lane: usize, unpacked: Result<Arc<Unpacked>> },
-    Sent { lane: usize, sent: Sent },
+    Sent { lane: usize, sent: Result<Sent> },
     Dissected { lane: usize, dissected: Result<(Arc<Unpacked>, Dissected)> },
     Saved { change: u64, low: LogPosition, result: Result<Counters> },
 }
@@ -180,7 +180,7 @@ impl<T: Transport> Driver<T> {
             Stepped::Sent { lane, sent } => {
                 let is_part =
                     self.lanes[lane].current.as_ref().is_some_and(|current| !current.parts.is_empty());
-                self.sent(lane, sent)?;
+                self.sent(lane, sent?)?;
                 if is_part {
                     crash_point!("upload.part_answered");
                 }

@@ -18,6 +18,7 @@ use afferent_core::{
     clock::{self, Instant},
     engine::Backoff,
     event::StageEvents,
+    mailbox::Need,
     random::Random,
 };
 use tokio::sync::Notify;
@@ -136,6 +137,15 @@ impl Gate {
     /// A wait between two attempts at one body.
     pub(super) fn wait(&self, backoff: &mut Backoff, retry_after: Option<Duration>) -> Duration {
         backoff.next(ErrorKind::Transient { retry_after }, &mut self.inner().random)
+    }
+
+    /// What is in the way of attempts now: credentials, or that the last one found nobody.
+    pub(super) fn need(&self) -> Option<Need> {
+        let inner = self.inner();
+        match &inner.outage {
+            Some(outage) if outage.unauthorized => Some(Need::Credentials),
+            _ => (inner.failures > 0).then_some(Need::Network),
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

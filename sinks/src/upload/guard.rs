@@ -15,33 +15,58 @@ const FENCE_LEN: usize = 12;
 /// inside each effect, holds where locks do not.
 #[derive(Debug)]
 pub(super) struct Guard {
+    watch: Watch,
+    lock_path: PathBuf,
+    /// `None` while an older generation holds it, which was taken over.
+    lock: Option<Box<dyn DiskLock>>,
+    taken_over: bool,
+}
+
+/// The fence of an outbox. Clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     fence: Fence,
-    #[expect(dead_code, reason = "held, and released when it is dropped")]
-    lock: Box<dyn DiskLock>,
 }
 
 impl Guard {
-    /// Takes the lock and raises the fence of the outbox in `directory`, which is there.
+    /// Takes the lock and raises the fence of the outbox in `directory`, which is there. `take_over` lets it pass over the
+    /// lock: only an older generation can have it, for a directory belongs to one sink.
     ///
     /// # Errors
     /// `Transient` while another holds the lock, `Fenced` for an older generation.
-    pub(super) fn take(disk: &Arc<dyn Disk>, directory: &Path, fence: Fence) -> Result<Guard> {
-        let path = directory.join("outbox.lock");
-        let lock = disk.lock(&path).map_err(|error| io_error("lock", &path, error))?.ok_or_else(|| {
-            Error::transient(format!(
+    pub(super) fn take(
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+        fence: Fence,
+        take_over: bool,
+    ) -> Result<Guard> {
+        let lock_path = directory.join("outbox.lock");
+        let lock = disk.lock(&lock_path).map_err(|error| io_error("lock", &lock_path, error))?;
+        if lock.is_none() && !take_over {
+            return Err(Error::transient(format!(
                 "another sink has the outbox in {} open; it goes on when that one has ended",
                 directory.display()
-            ))
-        })?;
-        let guard = Guard { disk: disk.clone(), path: directory.join("outbox.fence"), fence, lock };
-        let written = guard.written()?;
-        guard.compare(written)?;
-        if written != Some(guard.fence.generation.0) {
-            guard.raise().map_err(|error| io_error("write", &guard.path, error))?;
+            )));
         }
-        Ok(guard)
+        let watch = Watch { disk: disk.clone(), path: directory.join("outbox.fence"), fence };
+        let written = watch.written()?;
+        watch.compare(written)?;
+        if written != Some(watch.fence.generation.0) {
+            watch.raise().map_err(|error| io_error("write", &watch.path, error))?;
+        }
+        Ok(Guard { watch, lock_path, taken_over: lock.is_none(), lock })
+    }
+
+    /// Whether an older generation has the outbox open, and may go on at any time.
+    pub(super) fn taken_over(&self) -> bool {
+        self.taken_over
+    }
+
+    /// The fence alone.
+    pub(super) fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// Whether this generation may still act.
@@ -49,7 +74,27 @@ impl Guard {
     /// # Errors
     /// `Fenced` when a newer one has come.
     pub(super) fn check(&self) -> Result<()> {
+        self.watch.check()
+    }
+
+    /// The same, before bodies are written. Takes the lock when the older generation has left it.
+    pub(super) fn check_to_append(&mut self) -> Result<()> {
+        if self.lock.is_none() {
+            let lock = self.watch.disk.lock(&self.lock_path);
+            self.lock = lock.map_err(|error| io_error("lock", &self.lock_path, error))?;
+        }
+        self.check()
+    }
+}
+
+impl Watch {
+    /// See [`Guard::check`].
+    pub(super) fn check(&self) -> Result<()> {
         let written = self.written()?;
+        if written.is_some_and(|written| written < self.fence.generation.0) {
+            // An older generation was stopped on its way to raising its own, and has just done so.
+            self.raise().map_err(|error| io_error("write", &self.path, error))?;
+        }
         self.compare(written)
     }
 

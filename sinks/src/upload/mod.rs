@@ -67,9 +67,22 @@
 //! | a body's fate is unknown for longer than `dedupe_window` | an alarm, and `unresolved` is counted; it is sent all the same, because a repeat can be found and a loss can't |
 //! | the disk fails or is full | the engine starts again from the last checkpoint |
 //! | an acknowledgement can't be saved | what is there is read, and it is tried again; sending goes on |
-//! | a newer generation has come | the driver ends at its next acknowledgement, the sink with its next effect (G10) |
+//! | a newer generation has come | the driver ends before its next attempt or at its next acknowledgement, the sink with its next effect (G10) |
+//! | it takes over from one that was stopped | see below |
 //! | the outbox is damaged, or gone | an alarm; what was pending and can't be read is counted as dead |
 //! | there is an outbox and no checkpoint | it is set aside with an alarm, never cut |
+//!
+//! # Taking over
+//!
+//! An older generation that holds the lock may have been stopped anywhere. What it may still do when it goes on:
+//!
+//! | | |
+//! |---|---|
+//! | write to its last segment, or begin others | void: the newer one has taken the log over, see [`segment_log`](afferent_core::segment_log) |
+//! | remove segments | those of before the oldest checkpoint that it knew, which nobody needs; no others: it looks at the fence between listing them and removing one |
+//! | raise its own fence over the newer one's | it asks the checkpoint store before it does anything by it; the newer one's next effect raises the fence again |
+//! | finish attempts that were under way, one in each lane | bodies that the newer one sends too, under the same keys |
+//! | save an acknowledgement | the checkpoint store refuses it |
 //!
 //! # Without an outbox
 //!
@@ -93,6 +106,7 @@ mod crash;
 mod dissection;
 mod driver;
 mod feed;
+mod fenced_disk;
 mod gate;
 mod guard;
 mod keeper;

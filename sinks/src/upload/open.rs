@@ -101,7 +101,10 @@ impl Opening {
 
     fn resume(mut self, mut log: SegmentLog, token: OutboxToken, damaged: bool) -> Result<OpenOutbox> {
         self.guard.check()?;
-        log.truncate(token.end)?;
+        match self.guard.taken_over() {
+            true => log.take_over(token.end)?,
+            false => log.truncate(token.end)?,
+        }
         let saved = self.state.take().filter(|state| state.log == Some(token.log));
         let recount = saved.is_none() || token.incarnation != self.incarnation;
         let mut state = saved.clone().unwrap_or_else(|| State::fresh(log.id(), log.first(), token.counters));

@@ -38,7 +38,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     fn append(&mut self, bodies: &mut Batch<Entry>) -> Result<()> {
-        self.guard.check()?;
+        self.guard.check_to_append()?;
         for entry in bodies.drain(..) {
             entry.encode(&mut self.buffer)?;
             match self.log.append(&self.buffer)? {

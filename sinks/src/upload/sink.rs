@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use afferent_core::{Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token};
+use afferent_core::{
+    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token, disk::Disk,
+    mailbox::Need,
+};
 use afferent_formats::Format;
 use tokio::sync::{mpsc, watch};
 
@@ -12,6 +15,7 @@ use super::{
     crash::crash_point,
     driver::{Driver, DriverCx, Keep, Progress},
     feed::{Feed, Made, Released},
+    fenced_disk::FencedDisk,
     gate::Gate,
     guard::Guard,
     keeper::Refusals,
@@ -33,6 +37,8 @@ pub struct Upload<T> {
     /// Until it opens.
     transport: Option<T>,
     open: Option<Open>,
+    /// What the receiver lets through.
+    standing: Option<Arc<Gate>>,
 }
 
 struct Open {
@@ -67,27 +73,34 @@ struct Link {
 impl<T: Transport> Upload<T> {
     /// A sink that uploads.
     pub fn new(settings: Settings, transport: T) -> Upload<T> {
-        Upload { settings, transport: Some(transport), open: None }
+        Upload { settings, transport: Some(transport), open: None, standing: None }
     }
 
     async fn open_outbox(
         &mut self,
         cx: SinkCx,
-        courier: Courier<T>,
+        mut courier: Courier<T>,
         metrics: Metrics,
     ) -> Result<(Open, Opened)> {
+        let (disk, directory) = (cx.disk.clone(), cx.directory.join("outbox"));
+        let (fence, take_over) = (cx.fence.clone(), cx.take_over);
+        let guarding = cx.blocking.spawn(move || {
+            disk.create_dir_all(&directory)
+                .map_err(|error| afferent_core::io_error("create the directory", &directory, error))?;
+            Guard::take(&disk, &directory, fence, take_over)
+        });
+        let guard = guarding.await??;
+        cx.acknowledgements.check_claim().await?;
+        courier.watch = Some((guard.watch(), cx.blocking.clone()));
         let saved = cx.acknowledgements.load().await?;
         let state = saved.as_deref().map(State::from_bytes).transpose()?;
         let token = cx.token.as_ref().map(OutboxToken::read).transpose()?;
-        let (settings, disk, directory) =
-            (self.settings.clone(), cx.disk.clone(), cx.directory.join("outbox"));
+        let (settings, directory) = (self.settings.clone(), cx.directory.join("outbox"));
+        let disk: Arc<dyn Disk> = Arc::new(FencedDisk { disk: cx.disk.clone(), watch: guard.watch() });
         let incarnation = cx.incarnation;
-        let (fence, mut random, events) = (cx.fence.clone(), cx.random.clone(), cx.events.clone());
+        let (mut random, events) = (cx.random.clone(), cx.events.clone());
         let random = random.fork();
         let open = move || {
-            disk.create_dir_all(&directory)
-                .map_err(|error| afferent_core::io_error("create the directory", &directory, error))?;
-            let guard = Guard::take(&disk, &directory, fence)?;
             let opening = Opening { settings, incarnation, guard, token, state, random, events };
             let OpenOutbox { outbox, sealed, opened, state, changed, known, reader } =
                 opening.open(&disk, &directory)?;
@@ -226,11 +239,15 @@ impl<T: Transport> Sink for Upload<T> {
         let (events, rate) = (cx.events.clone(), self.settings.rate);
         let gate = Gate::new(rate, random.fork(), events.clone(), metrics.clone(), &receiver);
         let dedupe_window = self.settings.dedupe_window;
-        let courier = Courier { transport, gate, dedupe_window, events, metrics: metrics.clone() };
+        let gate = Arc::new(gate);
+        let standing = gate.clone();
+        let courier =
+            Courier { transport, gate, watch: None, dedupe_window, events, metrics: metrics.clone() };
         let (open, opened) = match self.settings.delivery {
             Delivery::Outbox => self.open_outbox(cx, courier, metrics).await?,
             Delivery::Direct => self.open_direct(cx, courier, metrics).await?,
         };
+        self.standing = Some(standing);
         self.open = Some(open);
         Ok(opened)
     }
@@ -305,6 +322,10 @@ impl<T: Transport> Sink for Upload<T> {
             released.send_replace(Some(Released { end: token.end, sealed: token.sealed }));
         }
         Ok(())
+    }
+
+    fn need(&self) -> Option<Need> {
+        self.standing.as_ref()?.need()
     }
 
     fn check(&self) -> Result<()> {

@@ -249,6 +249,7 @@ fn engine(store: Arc<MemoryStore>, directory: &std::path::Path, until_idle: bool
         pipeline: Name::from("feed"),
         settings: Settings { until_idle, ..Settings::default() },
         store,
+        claim: Default::default(),
         clock: Arc::new(TestClock::default()),
         disk: OsDisk::shared(),
         random: Random::from_seed(1),

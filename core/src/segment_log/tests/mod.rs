@@ -9,6 +9,7 @@ mod layout;
 mod limits;
 mod model;
 mod reading;
+mod take_over;
 
 use std::{
     collections::BTreeMap,

@@ -55,12 +55,12 @@ async fn commands_are_answered_when_done() {
     runtime.stop("a").await.unwrap();
     assert_eq!(handle.wait().await.unwrap().end, End::Stopped);
     runtime.stop("a").await.unwrap();
-    runtime.drain("a").await.unwrap();
+    assert_eq!(runtime.drain("a", None).await.unwrap(), 0);
     assert_eq!(runtime.checkpoint("a").await.unwrap_err().kind(), ErrorKind::State);
     assert_eq!(handle.status().await.unwrap_err().kind(), ErrorKind::State);
 
     let handle = runtime.start("a").await.unwrap();
-    runtime.drain("a").await.unwrap();
+    assert_eq!(runtime.drain("a", None).await.unwrap(), 0);
     assert_eq!(handle.wait().await.unwrap().end, End::Stopped);
     runtime.resume("a").await.unwrap();
     assert!(matches!(runtime.status("a").await.unwrap().state, PipelineState::Active(_)));

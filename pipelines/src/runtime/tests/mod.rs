@@ -5,6 +5,7 @@ mod failures;
 mod idle;
 mod restart;
 mod retry;
+mod wake;
 
 use std::{
     path::Path,

@@ -171,6 +171,7 @@ impl World {
                 pipeline: Name::from("test"),
                 settings: self.engine,
                 store: self.store.clone(),
+                claim: Default::default(),
                 clock: Arc::new(TestClock::new(start)),
                 disk: self.disk.shared(),
                 random: self.random.fork(),
