@@ -23,6 +23,8 @@ pub enum Command {
     Checkpoint(oneshot::Sender<Result<Epoch>>),
     /// Close the open epoch, wait until no sink has anything pending, and end.
     Drain(oneshot::Sender<Result<()>>),
+    /// End as soon as all sources are drained, everything is committed and nothing is pending.
+    Finish(oneshot::Sender<Result<()>>),
     /// Close the open epoch and end.
     Stop(oneshot::Sender<Result<()>>),
     /// How it is.
@@ -95,6 +97,11 @@ impl Mailbox {
     /// Delivers what was taken so far and ends.
     pub async fn drain(&self) -> Result<()> {
         self.ask(Command::Drain).await?
+    }
+
+    /// Ends once it is idle.
+    pub async fn finish(&self) -> Result<()> {
+        self.ask(Command::Finish).await?
     }
 
     /// Closes the open epoch and ends.

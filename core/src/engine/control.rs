@@ -42,6 +42,8 @@ pub(super) struct Control {
     checkpoints: Vec<oneshot::Sender<Result<Epoch>>>,
     endings: Vec<oneshot::Sender<Result<()>>>,
     drain: bool,
+    /// Those who asked for the end when it is idle.
+    finishes: Vec<oneshot::Sender<Result<()>>>,
 }
 
 impl Control {
@@ -63,6 +65,7 @@ impl Control {
             checkpoints: Vec::new(),
             endings: Vec::new(),
             drain: false,
+            finishes: Vec::new(),
         }
     }
 
@@ -113,6 +116,7 @@ impl Control {
                 self.drain = true;
                 self.endings.push(answer);
             }
+            Some(Command::Finish(answer)) => self.finishes.push(answer),
             Some(Command::Stop(answer)) => {
                 // It does not wait for receivers, so it also ends the waiting of an earlier `Drain`.
                 self.drain = false;
@@ -150,6 +154,11 @@ impl Control {
         self.drain
     }
 
+    /// Whether it was asked to end when it is idle.
+    pub(super) fn is_finishing(&self) -> bool {
+        !self.finishes.is_empty()
+    }
+
     /// Answers what was asked of a pipeline that has nothing open: `epoch` was just committed, or it does not run.
     pub(super) fn closed(&mut self, epoch: Option<Epoch>) {
         for checkpoint in self.checkpoints.drain(..) {
@@ -181,7 +190,7 @@ impl Control {
 
     /// Answers those who asked for the end: it is there.
     pub(super) fn ended(&mut self) {
-        for ending in self.endings.drain(..) {
+        for ending in self.endings.drain(..).chain(self.finishes.drain(..)) {
             let _ = ending.send(Ok(()));
         }
     }

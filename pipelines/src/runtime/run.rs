@@ -17,6 +17,8 @@ pub(super) struct Run {
     pub(super) phase: watch::Sender<Phase>,
     /// It was asked to end: a failure does not start it again.
     pub(super) ending: CancellationToken,
+    /// It was asked to end when it is idle: a life that starts later does so, too.
+    pub(super) finishing: CancellationToken,
     /// It must end at once.
     pub(super) kill: CancellationToken,
 }

@@ -94,7 +94,6 @@ mod dissection;
 mod driver;
 mod feed;
 mod gate;
-mod guard;
 mod keeper;
 mod key;
 mod lane;

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use afferent_core::{Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token};
+use afferent_core::{
+    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token, guard::Guard,
+};
 use afferent_formats::Format;
 use tokio::sync::{mpsc, watch};
 
@@ -13,7 +15,6 @@ use super::{
     driver::{Driver, DriverCx, Keep, Progress},
     feed::{Feed, Made, Released},
     gate::Gate,
-    guard::Guard,
     keeper::Refusals,
     metrics::Metrics,
     open::{OpenOutbox, Opening},
@@ -87,7 +88,7 @@ impl<T: Transport> Upload<T> {
         let open = move || {
             disk.create_dir_all(&directory)
                 .map_err(|error| afferent_core::io_error("create the directory", &directory, error))?;
-            let guard = Guard::take(&disk, &directory, fence)?;
+            let guard = Guard::take(&disk, &directory, "outbox", fence)?;
             let opening = Opening { settings, incarnation, guard, token, state, random, events };
             let OpenOutbox { outbox, sealed, opened, state, changed, known, reader } =
                 opening.open(&disk, &directory)?;

@@ -1,8 +1,8 @@
-//! [`Guard`]: who may write to an outbox, by an advisory lock and by a fence beside it.
+//! [`Guard`]: who may write to a log on disk, by an advisory lock and by a fence beside it.
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
-use afferent_core::{
+use crate::{
     Error, Fence, Result,
     disk::{Disk, DiskLock, OpenMode, directory_of},
     io_error,
@@ -11,10 +11,12 @@ use afferent_core::{
 /// The generation, then the CRC-32C of the eight bytes.
 const FENCE_LEN: usize = 12;
 
-/// The right to write to an outbox. The lock keeps out every other sink of this machine; the fence, which is read again
-/// inside each effect, holds where locks do not.
+/// The right to write to an outbox or to the log of a queue. The lock keeps out every other sink of this machine; the fence,
+/// which is read again inside each effect, holds where locks do not. Everything blocks: use it in jobs.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub struct Guard {
+    /// What it guards, as messages and files call it.
+    what: &'static str,
     disk: Arc<dyn Disk>,
     path: PathBuf,
     fence: Fence,
@@ -23,19 +25,20 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Takes the lock and raises the fence of the outbox in `directory`, which is there.
+    /// Takes the lock and raises the fence of `what` in `directory`, which is there.
     ///
     /// # Errors
     /// `Transient` while another holds the lock, `Fenced` for an older generation.
-    pub(super) fn take(disk: &Arc<dyn Disk>, directory: &Path, fence: Fence) -> Result<Guard> {
-        let path = directory.join("outbox.lock");
+    pub fn take(disk: &Arc<dyn Disk>, directory: &Path, what: &'static str, fence: Fence) -> Result<Guard> {
+        let path = directory.join(format!("{what}.lock"));
         let lock = disk.lock(&path).map_err(|error| io_error("lock", &path, error))?.ok_or_else(|| {
             Error::transient(format!(
-                "another sink has the outbox in {} open; it goes on when that one has ended",
+                "another sink has the {what} in {} open; it goes on when that one has ended",
                 directory.display()
             ))
         })?;
-        let guard = Guard { disk: disk.clone(), path: directory.join("outbox.fence"), fence, lock };
+        let guard =
+            Guard { what, disk: disk.clone(), path: directory.join(format!("{what}.fence")), fence, lock };
         let written = guard.written()?;
         guard.compare(written)?;
         if written != Some(guard.fence.generation.0) {
@@ -48,7 +51,7 @@ impl Guard {
     ///
     /// # Errors
     /// `Fenced` when a newer one has come.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let written = self.written()?;
         self.compare(written)
     }
@@ -56,8 +59,8 @@ impl Guard {
     fn compare(&self, written: Option<u64>) -> Result<()> {
         if written.is_some_and(|newest| newest > self.fence.generation.0) {
             return Err(Error::fenced(format!(
-                "a newer run of pipeline `{}` has this outbox",
-                self.fence.pipeline
+                "a newer run of pipeline `{}` has this {}",
+                self.fence.pipeline, self.what
             )));
         }
         Ok(())
