@@ -12,6 +12,7 @@ use afferent_core::{
     engine::{self, BoxStages, EngineCx, Settings, Stages},
     event::Events,
     mailbox::mailbox,
+    queue::disk::Queues,
     random::Random,
     stage::{BoxSink, BoxSource, BoxTransform, Line, Named, ops},
 };
@@ -107,15 +108,17 @@ impl Sink for Counting {
 
 fn cx() -> EngineCx {
     let (events, _) = Events::alone(Name::from("bench"));
+    let (directory, store) = (std::env::temp_dir(), Arc::new(MemoryStore::new()));
     EngineCx {
         pipeline: Name::from("bench"),
         settings: Settings::default(),
-        store: Arc::new(MemoryStore::new()),
         claim: Default::default(),
         clock: SystemClock::shared(),
         disk: OsDisk::shared(),
         random: Random::from_seed(1),
-        directory: std::env::temp_dir(),
+        queues: Queues::new(OsDisk::shared(), directory.join("queues"), store.clone()),
+        store,
+        directory,
         mailbox: mailbox().1,
         events,
         kill: CancellationToken::new(),

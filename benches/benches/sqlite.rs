@@ -16,6 +16,7 @@ use afferent_core::{
     disk::OsDisk,
     driver::Drivers,
     event::Events,
+    queue::disk::Queues,
     random::Random,
     record::Origin,
 };
@@ -81,12 +82,13 @@ fn cx(generation: u64) -> SinkCx {
         sink: stage.clone(),
         generation: Generation(generation),
     };
+    let (directory, store) = (std::env::temp_dir(), Arc::new(MemoryStore::new()));
     SinkCx {
         token: None,
         incarnation: Incarnation::from_u128(1),
         drivers: Drivers::new(),
         acknowledgements: Acknowledgements::new(
-            Arc::new(MemoryStore::new()),
+            store.clone(),
             fence.clone(),
             LetterLimits::default(),
             SystemClock::shared(),
@@ -97,7 +99,8 @@ fn cx(generation: u64) -> SinkCx {
         disk: OsDisk::shared(),
         blocking: Blocking::new(),
         random: Random::from_seed(1),
-        directory: std::env::temp_dir(),
+        queues: Queues::new(OsDisk::shared(), directory.join("queues"), store),
+        directory,
         events: events.stage(stage.clone()),
         pipeline,
         stage,

@@ -107,6 +107,15 @@ Examples:
   afferent audit vitals -o json"
     )]
     Audit(AuditArgs),
+    /// See who reads the queues between pipelines, and what waits for whom
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  afferent queue ls
+  afferent queue detach steps dashboard"
+    )]
+    Queue(QueueCommand),
     /// Explain an error code
     #[command(after_help = "\
 Examples:
@@ -239,6 +248,33 @@ Examples:
         /// Do not ask
         #[arg(long)]
         yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List the pipelines that are registered to read a queue, and how many entries they have not read
+    #[command(after_help = "\
+Examples:
+  afferent queue ls
+  afferent queue ls -o json")]
+    Ls,
+    /// Take a pipeline off the list of a queue's readers: the queue keeps nothing for it any more
+    ///
+    /// If it runs again it is registered again, and goes on where it was, or at
+    /// the oldest entry that is still there.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
+Examples:
+  afferent queue detach steps dashboard
+  afferent queue detach steps dashboard --data /var/lib/afferent"
+    )]
+    Detach {
+        /// The queue's name
+        queue: Name,
+        /// The name of the pipeline that reads it
+        pipeline: Name,
     },
 }
 

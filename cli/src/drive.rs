@@ -59,6 +59,18 @@ pub(crate) struct Job {
     pub(crate) title: String,
     /// Shows what there is to say before its accounts, when it has ended without an error.
     pub(crate) summary: Option<Summary>,
+    /// Pipelines that write to queues which it reads: when all are to end, it ends after them, so that none waits for it.
+    pub(crate) feeders: Vec<Name>,
+    /// It ends when all those that queues join are idle.
+    pub(crate) finishes_together: bool,
+}
+
+impl Job {
+    /// A pipeline that is known by its name and has nothing to do with others.
+    pub(crate) fn new(spec: PipelineSpec) -> Job {
+        let title = spec.name.to_string();
+        Job { spec, title, summary: None, feeders: Vec::new(), finishes_together: false }
+    }
 }
 
 /// What pipelines left.
@@ -90,13 +102,13 @@ pub(crate) async fn drive(
     for Job { spec, .. } in &jobs {
         dead_before.insert(spec.name.clone(), runtime.store().count_dead_letters(&spec.name).await?);
     }
-    let (mut titles, mut summaries, mut specs) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    for Job { spec, title, summary } in jobs {
-        titles.insert(spec.name.clone(), title);
-        summaries.extend(summary.map(|summary| (spec.name.clone(), summary)));
-        specs.push(spec);
+    let (mut titles, mut summaries) = (BTreeMap::new(), BTreeMap::new());
+    let mut jobs = jobs;
+    for job in &mut jobs {
+        titles.insert(job.spec.name.clone(), job.title.clone());
+        summaries.extend(job.summary.take().map(|summary| (job.spec.name.clone(), summary)));
     }
-    let (endings, interruption) = watch(runtime, specs, Narrator::new(ui, titles.clone()), waits, ui).await?;
+    let (endings, interruption) = watch(runtime, jobs, Narrator::new(ui, titles.clone()), waits, ui).await?;
 
     let mut driven = Driven { exit: Exit::Ok, outcomes: BTreeMap::new() };
     for (name, result, time) in endings {
@@ -139,16 +151,30 @@ pub(crate) async fn drive(
 /// Pipelines that run.
 struct Running {
     handles: Vec<Handle>,
+    /// By handle.
+    feeders: Vec<Vec<Name>>,
+    /// Those that end when all of them are idle.
+    together: Vec<Handle>,
     endings: JoinSet<(Name, Result<Outcome>)>,
     drains: JoinSet<()>,
 }
 
 impl Running {
-    async fn start(runtime: &Runtime, specs: Vec<PipelineSpec>) -> Result<Running> {
-        let mut running = Running { handles: Vec::new(), endings: JoinSet::new(), drains: JoinSet::new() };
-        for spec in specs {
+    async fn start(runtime: &Runtime, jobs: Vec<Job>) -> Result<Running> {
+        let mut running = Running {
+            handles: Vec::new(),
+            feeders: Vec::new(),
+            together: Vec::new(),
+            endings: JoinSet::new(),
+            drains: JoinSet::new(),
+        };
+        for Job { spec, feeders, finishes_together, .. } in jobs {
             let handle = runtime.run(spec).await?;
             running.handles.push(handle.clone());
+            running.feeders.push(feeders);
+            if finishes_together {
+                running.together.push(handle.clone());
+            }
             running.endings.spawn(async move { (handle.name().clone(), handle.wait().await) });
         }
         Ok(running)
@@ -162,10 +188,17 @@ impl Running {
 
     /// Delivers what was read and ends all, each in its own time.
     fn drain(&mut self, runtime: &Runtime, within: Duration) {
-        for handle in &self.handles {
+        for (handle, feeders) in self.handles.iter().zip(&self.feeders) {
             let (runtime, name) = (runtime.clone(), handle.name().clone());
-            // What one fails at comes as its ending.
-            self.drains.spawn(async move { drop(runtime.drain(&name, Some(within)).await) });
+            let feeders = self.handles.iter().filter(|handle| feeders.contains(handle.name()));
+            let feeders: Vec<Handle> = feeders.cloned().collect();
+            self.drains.spawn(async move {
+                // What one fails at comes as its ending.
+                for feeder in feeders {
+                    drop(feeder.wait().await);
+                }
+                drop(runtime.drain(&name, Some(within)).await)
+            });
         }
     }
 
@@ -175,10 +208,10 @@ impl Running {
     }
 }
 
-/// Runs `specs` and tells what they do. The second value says what ended them, if they did not end themselves.
+/// Runs `jobs` and tells what they do. The second value says what ended them, if they did not end themselves.
 async fn watch(
     runtime: &Runtime,
-    specs: Vec<PipelineSpec>,
+    jobs: Vec<Job>,
     mut narrator: Narrator<'_>,
     Waits { timeout, drain }: Waits,
     ui: &Ui,
@@ -186,7 +219,10 @@ async fn watch(
     let mut signals =
         Signals::new().map_err(|error| Error::bug("can't listen for signals").with_source(error))?;
     let (began, mut events) = (instant(), EventStream::from(runtime.events()));
-    let mut running = Running::start(runtime, specs).await?;
+    let mut running = Running::start(runtime, jobs).await?;
+    let together = running.together.clone();
+    let mut finish_together = pin!(runtime.finish_together(&together));
+    let mut wait_for_idle = !together.is_empty();
     let mut endings = Vec::new();
     let mut interruption = Exit::Ok;
     let mut timed_out = pin!(sleep(timeout.unwrap_or_default()));
@@ -226,6 +262,7 @@ async fn watch(
             Some(heard) = events.next() => if let Ok(event) = heard {
                 narrator.hear(event);
             },
+            () = &mut finish_together, if wait_for_idle => wait_for_idle = false,
             () = &mut interval => {
                 narrator.summarise();
                 interval.set(sleep(INTERVAL));

@@ -127,7 +127,7 @@ impl Import {
             Destination::Csv(path) => reading.sink("file", file(Format::Csv, path.join(CSV_FILE))),
         };
         let summary = self.summary(Channel::Talk);
-        let job = Job { spec: spec.build()?, title: "import".to_owned(), summary: Some(summary) };
+        let job = Job { title: "import".to_owned(), summary: Some(summary), ..Job::new(spec.build()?) };
         let name = job.spec.name.clone();
         if !to.path().exists() {
             runtime.forget(&name).await?;
@@ -157,7 +157,8 @@ impl Import {
         })?;
         let runtime = Runtime::open(state.path(), RuntimeOptions::default()).await?;
         let spec = self.reading().sink("nowhere", || Ok(Blackhole::new(blackhole::Config {}))).build()?;
-        let job = Job { spec, title: "dry run".to_owned(), summary: Some(self.summary(Channel::Data)) };
+        let job =
+            Job { title: "dry run".to_owned(), summary: Some(self.summary(Channel::Data)), ..Job::new(spec) };
         let driven = drive(&runtime, None, vec![job], Waits::default(), ui).await?;
         runtime.shutdown(PATIENCE).await?;
         Ok(driven.exit)
@@ -231,6 +232,7 @@ impl Destination {
             name: type_name.into(),
             type_name: type_name.to_owned(),
             path: Some(path),
+            queue: None,
             format: None,
             guarantee: None,
         }

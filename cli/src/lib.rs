@@ -6,7 +6,7 @@
 //! | module | what it is about |
 //! |---|---|
 //! | `args` | the command line |
-//! | `run`, `validate`, `import`, `dlq`, `retry`, `audit`, `explain` | the commands |
+//! | `run`, `validate`, `import`, `dlq`, `retry`, `audit`, `queue`, `explain` | the commands |
 //! | `drive` | pipelines run to their end, signals, time-outs |
 //! | `render`, `narrator`, `account`, `ui` | what people and programs get to see |
 
@@ -24,6 +24,7 @@ mod logging;
 mod narrator;
 mod numbers;
 mod panics;
+mod queue;
 mod render;
 mod retry;
 mod run;
@@ -80,6 +81,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Exit {
         Command::Import(args) => block_on(import::import(args, &cli.global, ui), ui),
         Command::Dlq(DlqCommand::Retry(args)) => block_on(retry::retry(args, &cli.global, ui), ui),
         Command::Dlq(command) => block_on(dlq::dlq(command, &cli.global, ui), ui),
+        Command::Queue(command) => block_on(queue::queue(command, &cli.global, ui), ui),
         Command::Audit(args) => block_on(audit::audit(args, &cli.global, ui), ui),
         Command::Validate(args) => validate::validate(args, ui),
         Command::Explain(args) => explain::explain(args, ui),

@@ -72,7 +72,7 @@ async fn go(args: &RetryArgs, definition: &Definition, global: &Global, ui: &Ui)
     let before = runtime.store().last_checkpoint(&name).await?.map_or(0, |last| last.ledger.dead_letters);
     let selection = if args.all { Selection::All } else { Selection::Ids(args.ids.clone()) };
     let retry = runtime.retry(spec, definition.stages(), selection).await?;
-    let job = Job { title: name.to_string(), spec: retry.spec.clone(), summary: None };
+    let job = Job::new(retry.spec.clone());
     let timeout = args.timeout.map(|timeout| timeout.0);
     let driven =
         drive(&runtime, Some(&global.data), vec![job], Waits { timeout, ..Waits::default() }, ui).await?;

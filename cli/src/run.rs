@@ -2,7 +2,7 @@
 
 use afferent::{
     PipelineSpec, Registry,
-    afferent_core::Result,
+    afferent_core::{Name, Result},
     definition::Definition,
     runtime::{Runtime, RuntimeOptions},
 };
@@ -32,7 +32,7 @@ fn load(args: &RunArgs, ui: &Ui) -> Result<(Vec<Definition>, Vec<PipelineSpec>),
     for definition in &read.definitions {
         match definition.spec() {
             Ok(mut spec) => {
-                spec.settings.until_idle = args.until_idle;
+                spec.settings.until_idle = args.until_idle && !is_joined(definition, &read.definitions);
                 specs.push(spec);
             }
             Err(report) => read.errors.push(report),
@@ -48,7 +48,20 @@ fn load(args: &RunArgs, ui: &Ui) -> Result<(Vec<Definition>, Vec<PipelineSpec>),
     for definition in &read.definitions {
         render::show(definition.warnings(), Channel::Talk, ui);
     }
+    for report in &read.warnings {
+        render::show(report, Channel::Talk, ui);
+    }
     Ok((read.definitions, specs))
+}
+
+/// Whether a queue joins `definition` with another one.
+fn is_joined(definition: &Definition, all: &[Definition]) -> bool {
+    all.iter().any(|other| definition.reads_from(other) || other.reads_from(definition))
+}
+
+/// Those of `all` that write to a queue which `definition` reads.
+fn feeders(definition: &Definition, all: &[Definition]) -> Vec<Name> {
+    all.iter().filter(|other| definition.reads_from(other)).map(|other| other.name().clone()).collect()
 }
 
 async fn go(
@@ -72,8 +85,13 @@ async fn go(
     if definitions.iter().flat_map(Definition::stages).any(|stage| stage.type_name == "stdout") {
         ui.hide_bars();
     }
-    let jobs =
-        specs.into_iter().map(|spec| Job { title: spec.name.to_string(), spec, summary: None }).collect();
+    let mut jobs = Vec::new();
+    for (definition, spec) in definitions.iter().zip(specs) {
+        let mut job = Job::new(spec);
+        job.feeders = feeders(definition, definitions);
+        job.finishes_together = args.until_idle && is_joined(definition, definitions);
+        jobs.push(job);
+    }
     let waits = Waits { timeout: args.timeout.map(|timeout| timeout.0), drain: args.drain.0 };
     let driven = drive(&runtime, Some(&global.data), jobs, waits, ui).await?;
     runtime.shutdown(PATIENCE).await?;

@@ -26,7 +26,7 @@ pub(crate) fn validate(args: &ValidateArgs, ui: &Ui) -> Exit {
         }
         guarantees(definition, ui);
     }
-    for report in &read.errors {
+    for report in read.warnings.iter().chain(&read.errors) {
         render::show(report, Channel::Data, ui);
     }
     render::conclude(&read.errors, ui);

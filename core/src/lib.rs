@@ -11,6 +11,7 @@
 //! | [`checkpoint`], [`ledger`], [`reject`] | what is saved, and what proves that nothing is missing |
 //! | [`engine`] | the epoch protocol |
 //! | [`mailbox`], [`event`], [`queue`] | the only ways in and out of a pipeline's task |
+//! | [`segment_log`], [`guard`] | what queues on disk are made of, and who may write to them |
 //! | [`clock`], [`disk`], [`random`], [`blocking`] | the world, injected |
 //!
 //! It knows no TOML, HTTP, XML or JSON.
@@ -25,6 +26,7 @@ pub mod driver;
 pub mod engine;
 mod error;
 pub mod event;
+pub mod guard;
 mod id;
 pub mod kind;
 pub mod ledger;

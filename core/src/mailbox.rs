@@ -41,6 +41,8 @@ pub enum Command {
         /// Answered when it has ended.
         answer: oneshot::Sender<Result<()>>,
     },
+    /// End as soon as all sources are drained, everything is committed and nothing is pending.
+    Finish(oneshot::Sender<Result<()>>),
     /// Close the open epoch and end.
     Stop(oneshot::Sender<Result<()>>),
     /// How it is.
@@ -157,6 +159,11 @@ impl Mailbox {
     /// The command, when there is no room.
     pub fn put_back(&self, command: Command) -> std::result::Result<(), Command> {
         self.sender.try_send(command).map_err(|refused| refused.into_inner())
+    }
+
+    /// Ends once it is idle.
+    pub async fn finish(&self) -> Result<()> {
+        self.ask(Command::Finish).await?
     }
 
     /// Closes the open epoch and ends.

@@ -5,6 +5,7 @@
 //! | [`mod@file`] | NDJSON or CSV, in one file, in rolled ones or in one per type | exactly once, by its token |
 //! | [`sqlite`] | rows of a SQLite database (feature `sqlite`) | exactly once, by identity |
 //! | [`http`] | bodies over HTTP (feature `http`) | exactly once, by idempotency keys |
+//! | [`mod@queue`] | a queue on disk, for other pipelines | exactly once, by its token |
 //! | [`stdout`] | a table for people, or NDJSON | at least once |
 //! | [`blackhole`] | nothing; it counts | – |
 //!
@@ -16,6 +17,7 @@ pub mod file;
 #[cfg(feature = "http")]
 pub mod http;
 mod jobs;
+pub mod queue;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stdout;
@@ -24,4 +26,4 @@ pub mod upload;
 
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::Sqlite;
-pub use self::{blackhole::Blackhole, file::FileSink, stdout::Stdout};
+pub use self::{blackhole::Blackhole, file::FileSink, queue::QueueSink, stdout::Stdout};

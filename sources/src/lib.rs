@@ -5,9 +5,11 @@
 //! | [`healthkit`] | a HealthKit store, by observer queries and anchors |
 //! | `export` | an Apple Health export |
 //! | `file` | files of NDJSON or CSV |
+//! | [`queue`] | a queue on disk, which other pipelines fill |
 
 #[cfg(feature = "export")]
 pub mod export;
 #[cfg(feature = "file")]
 pub mod file;
 pub mod healthkit;
+pub mod queue;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use afferent_core::{
-    CheckpointStore, DeadLetter, Epoch, Error, ErrorKind, Fence, Generation, LetterId, MemoryStore, Name,
-    RecordKey, Result, StateRows, StoreId,
+    Checkpoint, CheckpointStore, DeadLetter, Epoch, Error, ErrorKind, Fence, Generation, LetterId,
+    MemoryStore, Name, RecordKey, Result, StateRows, StoreId,
     blocking::Blocking,
     checkpoint::{Acknowledgement, LettersHeld, Loaded, Save, Saved, Trim},
     random::Random,
@@ -119,6 +119,11 @@ impl CheckpointStore for SharedStore {
     async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>> {
         let pipeline = pipeline.clone();
         self.with(move |store| async move { store.load(&pipeline, generation).await }.boxed()).await
+    }
+
+    async fn checkpoints(&self, pipeline: &Name) -> Result<Vec<Checkpoint>> {
+        let pipeline = pipeline.clone();
+        self.with(move |store| async move { store.checkpoints(&pipeline).await }.boxed()).await
     }
 
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {

@@ -79,6 +79,27 @@ fn the_quickstart_runs() {
     assert!(rows(&database) == before && place.read("out/steps.ndjson") == steps, "nothing changes");
 }
 
+/// Scenario: three pipelines that a queue joins, until they are idle, twice. Guarantees: G1, G2: both readers have everything, each once;
+/// the second run changes nothing.
+#[test]
+fn joined_pipelines_run() {
+    let (place, _) = place();
+    let files = ["joined-intake.toml", "joined-archive.toml", "joined-hearts.toml"];
+    place.run(&[&["validate"][..], &files].concat()).exits(0);
+    let run = [&["run"][..], &files, &["--until-idle"]].concat();
+    place.run(&run).exits(0);
+    let archive = place.read("out/joined.ndjson");
+    let hearts = rows(&place.path().join("out/hearts.db"));
+    let beats =
+        alive(&archive).into_values().filter(|record| record["type"] == "HKQuantityTypeIdentifierHeartRate");
+    assert_eq!(hearts.len(), beats.count());
+    assert!(hearts.len() > 1000, "{} heart rates", hearts.len());
+    place.run(&run).exits(0);
+    assert!(
+        place.read("out/joined.ndjson") == archive && rows(&place.path().join("out/hearts.db")) == hearts
+    );
+}
+
 /// Scenario: an export into a database by a file. Guarantees: G1, G2: the same rows as by `afferent import`.
 #[test]
 fn an_export_goes_to_sqlite() {

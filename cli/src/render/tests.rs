@@ -83,6 +83,8 @@ fn report(text: &str) -> Report {
 /// Codes that no text of a file gives here, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("AF-0102", "it is about files that can't be read: see below"),
+    ("AF-0106", "it is about several files: see below"),
+    ("AF-0107", "it is about several files: see below"),
     ("AF-0111", "it depends on the features of the build"),
 ];
 
@@ -109,6 +111,39 @@ fn every_code_as_people_and_programs_see_it() {
     for code in codes::CODES {
         assert!(seen.contains(code.id), "{} is not shown", code.id);
     }
+}
+
+/// Scenario: a pipeline that reads what it writes, and two files whose queues have loose ends. Guarantees: as above, at the name of the
+/// queue.
+#[test]
+fn files_that_do_not_fit_together() {
+    let definition = |name: &str, from: &str, to: &str| {
+        let text = format!(
+            "name = \"{name}\"\n[[source]]\ntype = \"queue\"\nqueue = \"{from}\"\n[[sink]]\ntype = \"queue\"\nqueue = \"{to}\"\n"
+        );
+        let path = format!("{name}.toml");
+        Definition::parse(&text, Path::new(&path), &Registry::builtin(), &|_| None)
+            .expect("it is valid alone")
+    };
+    let show = |reports: &[Report]| -> Vec<String> { reports.iter().map(ToString::to_string).collect() };
+    let joined = afferent::definition::joined(&[definition("a", "x", "x")]);
+    assert_eq!(
+        show(&joined.errors),
+        [
+            "a.toml:7:9: error[AF-0106]: queues lead from pipeline `a` back to itself: a → `x` → a: records would go round for ever (let this sink write to another queue, or to another sink)"
+        ]
+    );
+    let joined = afferent::definition::joined(&[definition("a", "x", "y"), definition("b", "y", "z")]);
+    assert!(joined.errors.is_empty());
+    assert_eq!(
+        show(&joined.warnings),
+        [
+            "a.toml:4:9: warning[AF-0107]: none of these files writes to the queue `x` (add the file of the pipeline that writes to it, or check the name)",
+            "b.toml:7:9: warning[AF-0107]: none of these files reads the queue `z` (add the file of the pipeline that reads it, or check the name; until one has, the queue fills and then pushes back)",
+        ]
+    );
+    let joined = afferent::definition::joined(&[definition("a", "x", "y")]);
+    assert!(joined.warnings.is_empty(), "one file alone says nothing of others");
 }
 
 /// Scenario: a file that is not there. Guarantees: the path and what to do are said, without an empty snippet.

@@ -202,6 +202,12 @@ impl CheckpointStore for MemoryStore {
         }))
     }
 
+    async fn checkpoints(&self, pipeline: &Name) -> Result<Vec<Checkpoint>> {
+        let pipelines = self.pipelines();
+        let kept = pipelines.get(pipeline).into_iter().flat_map(|entry| entry.checkpoints.values());
+        kept.map(|bytes| Checkpoint::from_bytes(bytes)).collect()
+    }
+
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {
         let pipelines = self.pipelines();
         let rows: Vec<_> = pipelines

@@ -109,6 +109,13 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
     /// `Fenced` when `generation` is not the newest, `State` when checkpoints are there and none is readable.
     async fn load(&self, pipeline: &Name, generation: Generation) -> Result<Option<Loaded>>;
 
+    /// The checkpoints that are kept and can be read, oldest first, without claiming the pipeline: the newest of them is where
+    /// it would go on, the oldest where it could fall back to.
+    ///
+    /// # Errors
+    /// `State` when a newer program wrote one.
+    async fn checkpoints(&self, pipeline: &Name) -> Result<Vec<Checkpoint>>;
+
     /// The state of `stage` as of `epoch`: for each key the newest row not above it.
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows>;
 

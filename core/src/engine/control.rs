@@ -43,6 +43,8 @@ pub(super) struct Control {
     pauses: Vec<oneshot::Sender<Result<()>>>,
     checkpoints: Vec<oneshot::Sender<Result<Epoch>>>,
     pub(super) endings: Endings,
+    /// Those who asked for the end when it is idle.
+    finishes: Vec<oneshot::Sender<Result<()>>>,
 }
 
 impl Control {
@@ -63,6 +65,7 @@ impl Control {
             pauses: Vec::new(),
             checkpoints: Vec::new(),
             endings: Endings::default(),
+            finishes: Vec::new(),
         }
     }
 
@@ -109,6 +112,7 @@ impl Control {
                 let _ = answer.send(Ok(()));
             }
             Some(Command::Checkpoint(answer)) => self.checkpoints.push(answer),
+            Some(Command::Finish(answer)) => self.finishes.push(answer),
             Some(Command::Drain { within, answer }) => self.endings.drain(within, answer),
             Some(Command::Wake { budget, report, answer }) => {
                 self.endings.wake(budget, report, answer);
@@ -162,6 +166,11 @@ impl Control {
         }]);
     }
 
+    /// Whether it was asked to end when it is idle.
+    pub(super) fn is_finishing(&self) -> bool {
+        !self.finishes.is_empty()
+    }
+
     /// Answers what was asked of a pipeline that has nothing open: `epoch` was just committed, or it does not run.
     pub(super) fn closed(&mut self, epoch: Option<Epoch>) {
         for checkpoint in self.checkpoints.drain(..) {
@@ -194,5 +203,8 @@ impl Control {
     /// Answers those who asked for the end: it is there.
     pub(super) fn ended(&mut self) {
         self.endings.answer();
+        for finish in self.finishes.drain(..) {
+            let _ = finish.send(Ok(()));
+        }
     }
 }

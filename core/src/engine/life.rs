@@ -150,7 +150,7 @@ where
         if idle && self.control.endings.is_woken() {
             return Some(End::Stopped);
         }
-        (idle && self.world.settings.until_idle).then_some(End::Idle)
+        (idle && (self.world.settings.until_idle || self.control.is_finishing())).then_some(End::Idle)
     }
 
     /// When the loop must wake up though nothing happens: to close an epoch that has changed, to look whether what is
@@ -288,6 +288,10 @@ where
 
     pub(super) fn changed(&mut self) {
         self.tally.changed = true;
+        // Whoever asks meanwhile must not be told what was true before.
+        if std::mem::take(&mut self.idle) && self.control.status.activity == Activity::Idle {
+            self.control.set(Activity::Running, None);
+        }
         self.opened_at.get_or_insert_with(clock::instant);
     }
 

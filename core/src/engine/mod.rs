@@ -86,6 +86,7 @@ use crate::{
     ledger::Ledger,
     mailbox::{Activity, Command, Need},
     metrics,
+    queue::disk::Queues,
     random::Random,
     stage::Transforms,
 };
@@ -141,6 +142,8 @@ pub struct EngineCx {
     pub random: Random,
     /// A directory for the state files of the pipeline's stages; each gets one of its own below it.
     pub directory: PathBuf,
+    /// The queues between pipelines; all that use one state directory share them.
+    pub queues: Queues,
     /// Commands.
     pub mailbox: mpsc::Receiver<Command>,
     /// Events.
@@ -159,6 +162,7 @@ struct World {
     disk: Arc<dyn Disk>,
     random: Random,
     directory: PathBuf,
+    queues: Queues,
     blocking: Blocking,
     /// Of this life.
     drivers: Drivers,
@@ -169,7 +173,7 @@ struct World {
 pub enum End {
     /// All sources ended.
     Finished,
-    /// All were drained and `until_idle` was set.
+    /// All were drained, and `until_idle` was set or a command asked for it (`Finish`).
     Idle,
     /// A command asked for it (`Stop`, `Drain`, `Wake`).
     Stopped,
@@ -231,8 +235,20 @@ where
     L: FnMut() -> Option<BoxLetters<S::Item, X::Out>> + Send,
 {
     let span = tracing::info_span!("pipeline", name = %cx.pipeline);
-    let EngineCx { pipeline, settings, store, claim, clock, disk, random, directory, mailbox, events, kill } =
-        cx;
+    let EngineCx {
+        pipeline,
+        settings,
+        store,
+        claim,
+        clock,
+        disk,
+        random,
+        directory,
+        queues,
+        mailbox,
+        events,
+        kill,
+    } = cx;
     let mut control = Control::new(mailbox, kill, events);
     let mut world = World {
         pipeline,
@@ -243,6 +259,7 @@ where
         disk,
         random,
         directory,
+        queues,
         blocking: Blocking::new(),
         drivers: Drivers::new(),
     };

@@ -194,6 +194,7 @@ where
                 blocking: self.world.blocking.clone(),
                 random: self.world.random.fork(),
                 directory: self.world.directory.join(name.as_str()),
+                queues: self.world.queues.clone(),
                 events: self.control.events.stage(name.clone()),
             };
             self.control.attend(source.open(cx)).await?.map_err(|error| error.at(&name))?;
@@ -285,6 +286,7 @@ fn sink_cx(
         blocking: world.blocking.clone(),
         random: world.random.fork(),
         directory: world.directory.join(name.as_str()),
+        queues: world.queues.clone(),
         events: control.events.stage(name.clone()),
     }
 }

@@ -60,6 +60,11 @@ impl World {
             disk: crate::disk::OsDisk::shared(),
             random: Random::from_seed(1),
             directory: self.directory.path().to_owned(),
+            queues: Queues::new(
+                crate::disk::OsDisk::shared(),
+                self.directory.path().join("queues"),
+                self.store.clone(),
+            ),
             mailbox: commands,
             events: sender,
             kill: kill.clone(),

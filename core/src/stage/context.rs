@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::{
     Epoch, Generation, Incarnation, Name, Position, StoreId, Token, blocking::Blocking,
     checkpoint::Acknowledgements, clock::Clock, disk::Disk, driver::Drivers, event::StageEvents,
-    random::Random,
+    queue::disk::Queues, random::Random,
 };
 
 /// How much may move at once.
@@ -62,6 +62,8 @@ pub struct SourceCx {
     pub random: Random,
     /// A directory of its own for state files; not created.
     pub directory: PathBuf,
+    /// The queues between pipelines.
+    pub queues: Queues,
     /// For progress, notices and alarms.
     pub events: StageEvents,
 }
@@ -111,6 +113,8 @@ pub struct SinkCx {
     pub acknowledgements: Acknowledgements,
     /// A directory of its own for state files; not created.
     pub directory: PathBuf,
+    /// The queues between pipelines.
+    pub queues: Queues,
     /// For notices and alarms.
     pub events: StageEvents,
 }

@@ -14,6 +14,7 @@ use crate::{
     disk::{Disk, OsDisk},
     driver::Drivers,
     event::{Event, Events},
+    queue::disk::Queues,
     random::Random,
 };
 
@@ -61,6 +62,8 @@ pub struct Surroundings {
     pub drivers: Drivers,
     /// Where acknowledgements are kept.
     pub store: Arc<MemoryStore>,
+    /// The queues in `queues` of the temporary directory; replace them with those of another disk, or of another process.
+    pub queues: Queues,
     /// Publish what is committed here.
     pub committed: watch::Sender<Committed>,
     /// What the stage reports.
@@ -81,14 +84,18 @@ impl Surroundings {
     /// If no temporary directory can be made.
     pub fn new() -> Surroundings {
         let (sender, events) = Events::alone(Name::from("test"));
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(MemoryStore::new());
+        let queues = Queues::new(OsDisk::shared(), directory.path().join("queues"), store.clone());
         Surroundings {
-            directory: tempfile::tempdir().expect("a temporary directory"),
+            directory,
+            queues,
             disk: OsDisk::shared(),
             limits: Limits::default(),
             blocking: Blocking::new(),
             take_over: false,
             drivers: Drivers::new(),
-            store: Arc::new(MemoryStore::new()),
+            store,
             committed: watch::channel(Committed::default()).0,
             events,
             sender,
@@ -113,6 +120,7 @@ impl Surroundings {
             blocking: self.blocking.clone(),
             random: Random::from_seed(1),
             directory: self.directory.path().join("state/source"),
+            queues: self.queues.clone(),
             events: self.sender.stage(Name::from("source")),
         }
     }
@@ -145,6 +153,7 @@ impl Surroundings {
             blocking: self.blocking.clone(),
             random: Random::from_seed(1),
             directory: self.directory.path().join("state/sink"),
+            queues: self.queues.clone(),
             events: self.sender.stage(Name::from("sink")),
         }
     }

@@ -23,13 +23,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Recording, Script, TestClock};
 use crate::{
-    Batch, Change, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation, LetterId, Name,
-    RecordId, RecordKey, Result, Snapshot, State, StateRows, StoreId, Transform,
+    Batch, Change, Checkpoint, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation, LetterId,
+    Name, RecordId, RecordKey, Result, Snapshot, State, StateRows, StoreId, Transform,
     checkpoint::{Acknowledgement, LettersHeld, Loaded, Save, Saved, Trim},
     disk::OsDisk,
     engine::{self, Again, BoxLetters, End, EngineCx, Entry, Letters, Outcome, Settings, Stages},
     event::Events,
     mailbox::{Mailbox, mailbox},
+    queue::disk::Queues,
     random::Random,
     reject::{Fate, LetterKeeper},
     stage::{Chain, Named, ops},
@@ -110,6 +111,7 @@ impl Protocol {
     fn cx(&self, store: Arc<dyn CheckpointStore>) -> (Mailbox, EngineCx) {
         let (mail, mailbox) = mailbox();
         let (events, _) = Events::alone(Name::from("model"));
+        let queues = Queues::new(OsDisk::shared(), self.directory.path().join("queues"), store.clone());
         let cx = EngineCx {
             pipeline: Name::from("model"),
             settings: self.settings,
@@ -119,6 +121,7 @@ impl Protocol {
             disk: OsDisk::shared(),
             random: Random::from_os(),
             directory: self.directory.path().to_owned(),
+            queues,
             mailbox,
             events,
             kill: CancellationToken::new(),
@@ -427,7 +430,7 @@ pub struct CheckedStore<S> {
     store: S,
     faults: f64,
     seed: AtomicU64,
-    last: std::sync::Mutex<Option<crate::Checkpoint>>,
+    last: std::sync::Mutex<Option<Checkpoint>>,
 }
 
 impl<S> CheckedStore<S> {
@@ -487,6 +490,10 @@ impl<S: CheckpointStore> CheckpointStore for CheckedStore<S> {
             }
         }
         Ok(loaded)
+    }
+    async fn checkpoints(&self, pipeline: &Name) -> Result<Vec<Checkpoint>> {
+        self.fault()?;
+        self.store.checkpoints(pipeline).await
     }
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {
         self.fault()?;

@@ -93,6 +93,7 @@ pub async fn store_contract<S: CheckpointStore>(mut open: impl AsyncFnMut(Option
     settling(&mut open).await;
     trimming(&mut open).await;
     forgetting(&mut open).await;
+    looking(&mut open).await;
     for seed in 0..HISTORIES {
         history(&mut open, seed).await;
     }
@@ -447,6 +448,22 @@ async fn forgetting<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) ->
 }
 
 /// Drives the store and [`MemoryStore`] through the same random history and compares what they show.
+async fn looking<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) {
+    let (store, name) = (open(None).await, Name::from("a"));
+    assert!(store.checkpoints(&name).await.expect("checkpoints").is_empty(), "nothing was saved");
+    let generation = store.claim(&name).await.expect("a claim");
+    for epoch in 0..KEPT_CHECKPOINTS as u64 + 2 {
+        store.save(save("a", generation, epoch, Snapshot::Unchanged)).await.expect("a save");
+    }
+    let store = open(Some(store)).await;
+    let kept = store.checkpoints(&name).await.expect("checkpoints");
+    let epochs: Vec<Epoch> = kept.iter().map(|checkpoint| checkpoint.epoch).collect();
+    assert_eq!(epochs, [Epoch(2), Epoch(3), Epoch(4)], "those that are kept, oldest first");
+    store.load(&name, generation).await.expect("looking claims nothing");
+    store.forget(&name).await.expect("forgetting");
+    assert!(store.checkpoints(&name).await.expect("checkpoints").is_empty(), "they are forgotten");
+}
+
 async fn history<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S, seed: u64) {
     let (mut store, model) = (open(None).await, MemoryStore::new());
     let mut random = Random::from_seed(seed);
@@ -520,6 +537,11 @@ async fn compare(
     next: u64,
     context: &str,
 ) {
+    assert_eq!(
+        store.checkpoints(pipeline).await.expect("checkpoints"),
+        model.checkpoints(pipeline).await.expect("checkpoints"),
+        "{context}"
+    );
     for generation in (0..20).map(Generation) {
         let found = store.load(pipeline, generation).await;
         let expected = model.load(pipeline, generation).await;

@@ -38,6 +38,12 @@ codes! {
         "A stage's name keys its saved state, so no two sources, transforms or sinks of a pipeline may share one; \
          without `name` a stage is named after its type, then `type-2`, and so on. Pipelines that run from one \
          state directory need different names for the same reason. Give one of them another `name`.";
+    QUEUE_CYCLE = "AF-0106", "queues lead from a pipeline back to itself",
+        "What a pipeline writes to a queue comes back to it, by itself or through others, so records would go round for ever. \
+         Let one of the pipelines on the way write to another queue, or to another sink.";
+    LOOSE_QUEUE = "AF-0107", "none of the files reads a queue, or writes to it",
+        "A warning where several files are checked together: one of them writes to a queue that none of them reads, or reads \
+         one that none of them writes to. Add the file that is missing, or check the name of the queue.";
     UNKNOWN_TYPE = "AF-0110", "no component has this type",
         "The `type` of a stage selects the component. The message lists those of this build and of the host program.";
     NOT_IN_BUILD = "AF-0111", "the component exists, but not in this build",

@@ -21,6 +21,7 @@ use super::{
     document::{inside, locate},
     environment::{Expanded, Lookup},
     names::{self, MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
+    queues::QueueUse,
     source::{expected, expecting, format_of},
     strict::{self, Owner, invalid},
     suggest,
@@ -60,6 +61,7 @@ pub(super) fn load(
         base: path.parent().unwrap_or(Path::new("")),
         diagnostics: Vec::new(),
         paths: Vec::new(),
+        queues: Vec::new(),
     };
 
     let keys = loader.pipeline(&root);
@@ -79,7 +81,7 @@ pub(super) fn load(
         overview.push(stage.info);
     }
 
-    let mut diagnostics = loader.diagnostics;
+    let (mut diagnostics, queues) = (loader.diagnostics, loader.queues);
     diagnostics.retain(|diagnostic| !expanded.is_unknown(&diagnostic.span));
     for diagnostic in &mut diagnostics {
         diagnostic.message = expanded.redact(&diagnostic.message);
@@ -94,6 +96,7 @@ pub(super) fn load(
             name: Name::from(keys.name),
             stages: stages.into(),
             overview,
+            queues,
             name_span: root.get("name").map_or(0..0, |name| name.span()),
             warnings: report,
         }),
@@ -107,6 +110,7 @@ struct Loader<'a> {
     diagnostics: Vec<Diagnostic>,
     /// What sources and sinks so far read and write, where that is said, and who they are.
     paths: Vec<(PathBuf, Range<usize>, String)>,
+    queues: Vec<QueueUse>,
 }
 
 /// A stage that was read.
@@ -218,11 +222,23 @@ impl Loader<'_> {
         if let (Some(path), Some(value)) = (&path, table.get("path")) {
             self.check_path(path, value.span(), kind, &owner);
         }
+        let name = Name::from(name);
+        let queue = (type_name == "queue").then(|| table.get("queue")).flatten();
+        let queue = queue.and_then(|value| match value.get_ref() {
+            DeValue::String(queue) if !self.text[value.span()].contains("${") => {
+                let queue = Name::from(&**queue);
+                let (stage, span) = (name.clone(), value.span());
+                self.queues.push(QueueUse { kind, stage, queue: queue.clone(), span });
+                Some(queue)
+            }
+            _ => None,
+        });
         let mut info = StageInfo {
             kind,
-            name: Name::from(name),
+            name,
             type_name: type_name.clone(),
             path,
+            queue,
             format: None,
             guarantee: None,
         };

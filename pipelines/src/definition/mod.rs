@@ -25,6 +25,7 @@ mod document;
 mod environment;
 mod load;
 mod names;
+mod queues;
 mod source;
 pub(crate) mod strict;
 pub(crate) mod suggest;
@@ -41,11 +42,13 @@ use std::{
 use afferent_core::{Name, config::Guarantee, engine::Settings};
 use afferent_formats::Format;
 
+use self::queues::QueueUse;
 pub use self::{
     checkpoint::{Checkpoint, DeadLetters, WhenFull},
     diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Report, Severity},
     environment::{Lookup, process},
     names::{MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
+    queues::{Joined, joined},
 };
 use crate::{
     registry::{Registry, StageKind},
@@ -62,6 +65,8 @@ pub struct Definition {
     settings: Settings,
     stages: Arc<MakeStages>,
     overview: Vec<StageInfo>,
+    /// The queues that it reads and writes.
+    queues: Vec<QueueUse>,
     /// Where the name stands in the text.
     name_span: Range<usize>,
     warnings: Report,
@@ -78,6 +83,8 @@ pub struct StageInfo {
     pub type_name: String,
     /// The file or directory it reads or writes, if it has a `path`; not where the environment is part of it.
     pub path: Option<PathBuf>,
+    /// The queue it reads or writes, if its type is `queue`; not where the environment is part of the name.
+    pub queue: Option<Name>,
     /// The form of what it reads, if it is a source that can be told.
     pub format: Option<Format>,
     /// What it promises, if it is a sink that says so.

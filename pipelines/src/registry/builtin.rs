@@ -43,6 +43,12 @@ pub(super) fn registry() -> Registry {
         Ok(afferent_sources::file::FileSource::new(config))
     });
 
+    registry.source(
+        "queue",
+        "a queue on disk, which other pipelines fill with a sink of this type",
+        |config| Ok(afferent_sources::queue::QueueSource::new(config)),
+    );
+
     registry.transform("select", "keeps records of the types that are named", |config| {
         build(Select::new(config))
     });
@@ -68,6 +74,11 @@ pub(super) fn registry() -> Registry {
         "http",
         "bodies of JSON or CSV, by POST, exactly once at a receiver that honours keys",
         |config| Ok(afferent_sinks::http::HttpSink::http(config)),
+    );
+    registry.sink(
+        "queue",
+        "a queue on disk, which other pipelines read with a source of this type, exactly once",
+        |config| Ok(afferent_sinks::queue::QueueSink::new(config)),
     );
     registry.sink("stdout", "standard output, as a table or NDJSON", |config: stdout::Config| {
         Ok(stdout::Stdout::new(config))

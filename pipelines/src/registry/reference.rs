@@ -10,6 +10,7 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Source, "healthkit", include_str!("../../../sources/src/healthkit/config.rs")),
     (StageKind::Source, "export", include_str!("../../../sources/src/export/mod.rs")),
     (StageKind::Source, "file", include_str!("../../../sources/src/file/config.rs")),
+    (StageKind::Source, "queue", include_str!("../../../sources/src/queue/mod.rs")),
     (StageKind::Transform, "select", include_str!("../transforms/select.rs")),
     (StageKind::Transform, "filter", include_str!("../transforms/filter.rs")),
     (StageKind::Transform, "set", include_str!("../transforms/set/mod.rs")),
@@ -20,6 +21,7 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Sink, "file", include_str!("../../../sinks/src/file/mod.rs")),
     (StageKind::Sink, "sqlite", include_str!("../../../sinks/src/sqlite/mod.rs")),
     (StageKind::Sink, "http", include_str!("../../../sinks/src/http/config.rs")),
+    (StageKind::Sink, "queue", include_str!("../../../sinks/src/queue/mod.rs")),
     (StageKind::Sink, "stdout", include_str!("../../../sinks/src/stdout/mod.rs")),
     (StageKind::Sink, "blackhole", include_str!("../../../sinks/src/blackhole/mod.rs")),
 ];

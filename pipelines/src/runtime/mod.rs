@@ -18,6 +18,8 @@
 //! **Retrying.** [`retry`](Runtime::retry) makes of a pipeline one that puts its dead letters in again instead of pulling
 //! from its sources. It is run like any other, and not beside it.
 //!
+//! **Together.** [`finish_together`](Runtime::finish_together) ends pipelines that queues join when all of them are idle.
+//!
 //! **Ending.** [`shutdown`](Runtime::shutdown) stops all pipelines, kills those that do not stop in time, and closes
 //! the store; what should run stays so. Dropping the last `Runtime` kills them: nothing is lost, epochs are replayed.
 //!
@@ -35,6 +37,7 @@
 //! | `lock` | the lock, and the process id of its holder |
 //! | `state.redb`, `reserve` | see [`state`](crate::state) |
 //! | `pipelines/NAME/STAGE/` | files of stages |
+//! | `queues/NAME/` | queues between pipelines, see [`afferent_core::queue::disk`] |
 
 mod directory;
 mod handle;
@@ -48,6 +51,7 @@ mod status;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod together;
 mod wake;
 
 pub use self::{

@@ -14,6 +14,7 @@ use afferent_core::{
     engine::Claim,
     event::{EVENT_QUEUE, Event},
     mailbox::{Command, mailbox},
+    queue::disk::Queues,
 };
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -77,9 +78,10 @@ impl Runtime {
             }
         };
         let opening = RedbStore::open(disk.clone(), clock.clone(), random.fork(), path, set_aside_damaged);
-        let store = opening.await?;
+        let store = Arc::new(opening.await?);
         let world = World {
-            store: Arc::new(store),
+            queues: Queues::new(disk.clone(), path.join("queues"), store.clone()),
+            store,
             clock,
             disk,
             random: Mutex::new(random),
@@ -101,6 +103,11 @@ impl Runtime {
     /// The state: dead letters, definitions.
     pub fn store(&self) -> &Arc<RedbStore> {
         &self.inner.world.store
+    }
+
+    /// The queues between its pipelines.
+    pub fn queues(&self) -> &Queues {
+        &self.inner.world.queues
     }
 
     /// What all pipelines tell from now on.
@@ -292,7 +299,8 @@ impl Runtime {
         self.slots().keys().cloned().collect()
     }
 
-    /// Forgets a pipeline's checkpoints, state and dead letters, so that it begins anew. It need not be known.
+    /// Forgets a pipeline's checkpoints, state and dead letters, so that it begins anew. It need not be known. Queues that it
+    /// reads keep nothing for it from then on.
     ///
     /// # Errors
     /// `Config` while it runs, or while records wait for the receiver of an upload: it would never send them.
@@ -320,6 +328,7 @@ impl Runtime {
                 }
             }
         }
+        self.queues().dismiss(&name, None, &Blocking::new()).await?;
         self.store().forget(&name).await
     }
 
@@ -442,6 +451,7 @@ impl Runtime {
                 phase: tokio::sync::watch::channel(Phase::Active(mailbox)).0,
                 ending: CancellationToken::new(),
                 claim: Claim::default(),
+                finishing: CancellationToken::new(),
                 kill: world.kill.child_token(),
             });
             known.run = Some(run.clone());

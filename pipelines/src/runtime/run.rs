@@ -23,6 +23,8 @@ pub(super) struct Run {
     pub(super) ending: CancellationToken,
     /// How it is claimed: on behalf of all of its lives.
     pub(super) claim: Claim,
+    /// It was asked to end when it is idle: a life that starts later does so, too.
+    pub(super) finishing: CancellationToken,
     /// It must end at once.
     pub(super) kill: CancellationToken,
 }

@@ -11,10 +11,11 @@ use afferent_core::{
     Error, ErrorKind, Result,
     clock::{self, Clock},
     disk::{Disk, DiskLock},
-    engine::{self, Backoff, End, EngineCx, Outcome},
+    engine::{self, Backoff, End, EngineCx, Outcome, Settings},
     event::{Event, EventKind, Events},
     mailbox::{Activity, Command, Status, mailbox},
     metrics,
+    queue::disk::Queues,
     random::Random,
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -42,6 +43,7 @@ pub(super) struct World {
     pub(super) random: Mutex<Random>,
     /// Holds a directory per pipeline.
     pub(super) directory: PathBuf,
+    pub(super) queues: Queues,
     pub(super) events: broadcast::Sender<Event>,
     /// Kills every pipeline.
     pub(super) kill: CancellationToken,
@@ -110,15 +112,17 @@ async fn life(
     events: Events,
     commands: mpsc::Receiver<Command>,
 ) -> Result<Outcome> {
+    let until_idle = run.spec.settings.until_idle || run.finishing.is_cancelled();
     let cx = EngineCx {
         pipeline: run.spec.name.clone(),
-        settings: run.spec.settings,
+        settings: Settings { until_idle, ..run.spec.settings },
         store: world.store.clone(),
         claim: run.claim.clone(),
         clock: world.clock.clone(),
         disk: world.disk.clone(),
         random: world.random(),
         directory: world.directory.join(run.spec.name.as_str()),
+        queues: world.queues.clone(),
         mailbox: commands,
         events: events.clone(),
         kill: run.kill.clone(),
@@ -202,6 +206,8 @@ async fn back_off(
                 let _ = answer.send(Ok(()));
                 return Some(End::Stopped);
             }
+            // It is not idle; its next life knows that it was asked.
+            Some(Command::Finish(answer)) => drop(answer),
             // The run itself holds the sending half, and no other command is known.
             Some(_) | None => {}
         }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use afferent_core::{
-    CheckpointStore, DeadLetter, Epoch, Error, ErrorKind, Fence, Generation, LetterId, Name, RecordKey,
-    Result, StateRows, StoreId,
+    Checkpoint, CheckpointStore, DeadLetter, Epoch, Error, ErrorKind, Fence, Generation, LetterId, Name,
+    RecordKey, Result, StateRows, StoreId,
     blocking::Blocking,
     checkpoint::{Acknowledgement, Fallback, LettersHeld, Loaded, Save, Saved, Trim},
     clock::Clock,
@@ -236,6 +236,19 @@ impl CheckpointStore for RedbStore {
                 self.write(work).await.map(Some)
             }
         }
+    }
+
+    async fn checkpoints(&self, pipeline: &Name) -> Result<Vec<Checkpoint>> {
+        let pipeline = pipeline.clone();
+        self.read(move |transaction| {
+            let table = transaction.open_table(CHECKPOINTS)?;
+            let mut kept = Vec::new();
+            for epoch in rows::epochs(&table, &pipeline)? {
+                kept.extend(rows::checkpoint(&table, &pipeline, epoch)?);
+            }
+            Ok(kept)
+        })
+        .await
     }
 
     async fn state(&self, pipeline: &Name, stage: &Name, epoch: Epoch) -> Result<StateRows> {

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use afferent_core::{Result, blocking::Blocking, clock, engine::Backoff, event::StageEvents};
+use afferent_core::{Result, blocking::Blocking, clock, engine::Backoff, event::StageEvents, guard::Watch};
 
-use super::{Outcome, SealedBody, Transport, gate::Gate, guard::Watch, metrics::Metrics};
+use super::{Outcome, SealedBody, Transport, gate::Gate, metrics::Metrics};
 
 /// A body that the receiver can't take for so long, though it takes others, raises an alarm: what it waits for does not come by
 /// itself (a moved address, a conflict that nobody resolves).

@@ -13,6 +13,7 @@ use std::{collections::VecDeque, path::Path};
 use afferent_core::{
     Incarnation, Opened, Result,
     event::StageEvents,
+    guard::Guard,
     random::Random,
     segment_log::{Entries, LogLimits, LogPosition, LogReader, SegmentLog, set_aside},
 };
@@ -20,7 +21,6 @@ use afferent_core::{
 use super::{
     Settings,
     body::Entry,
-    guard::Guard,
     outbox::Outbox,
     sealing::Sealed,
     state::{Counters, OutboxToken, State, Totals},

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use afferent_core::{
     Batch, Error, Incarnation, Result,
     checkpoint::KEPT_CHECKPOINTS,
+    guard::Guard,
     segment_log::{Appended, LogPosition, SegmentLog},
 };
 use tokio::sync::mpsc;
@@ -14,7 +15,6 @@ use tokio::sync::mpsc;
 use super::{
     body::Entry,
     crash::crash_point,
-    guard::Guard,
     sealing::Sealed,
     state::{Counters, OutboxToken},
 };

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use afferent_core::{
-    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token, disk::Disk,
+    Batch, Epoch, Error, ErrorKind, Opened, Prepared, Record, Result, Sink, SinkCx, Token,
+    disk::Disk,
+    guard::{FencedDisk, Guard},
     mailbox::Need,
 };
 use afferent_formats::Format;
@@ -15,9 +17,7 @@ use super::{
     crash::crash_point,
     driver::{Driver, DriverCx, Keep, Progress},
     feed::{Feed, Made, Released},
-    fenced_disk::FencedDisk,
     gate::Gate,
-    guard::Guard,
     keeper::Refusals,
     metrics::Metrics,
     open::{OpenOutbox, Opening},
@@ -87,7 +87,7 @@ impl<T: Transport> Upload<T> {
         let guarding = cx.blocking.spawn(move || {
             disk.create_dir_all(&directory)
                 .map_err(|error| afferent_core::io_error("create the directory", &directory, error))?;
-            Guard::take(&disk, &directory, fence, take_over)
+            Guard::take(&disk, &directory, "outbox", fence, take_over)
         });
         let guard = guarding.await??;
         cx.acknowledgements.check_claim().await?;
@@ -96,7 +96,7 @@ impl<T: Transport> Upload<T> {
         let state = saved.as_deref().map(State::from_bytes).transpose()?;
         let token = cx.token.as_ref().map(OutboxToken::read).transpose()?;
         let (settings, directory) = (self.settings.clone(), cx.directory.join("outbox"));
-        let disk: Arc<dyn Disk> = Arc::new(FencedDisk { disk: cx.disk.clone(), watch: guard.watch() });
+        let disk: Arc<dyn Disk> = Arc::new(FencedDisk::new(cx.disk.clone(), guard.watch()));
         let incarnation = cx.incarnation;
         let (mut random, events) = (cx.random.clone(), cx.events.clone());
         let random = random.fork();

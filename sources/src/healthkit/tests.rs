@@ -18,6 +18,7 @@ use afferent_core::{
     engine::{End, EngineCx, Settings, Stages, run},
     event::{EventKind, Events},
     mailbox::{Mailbox, mailbox},
+    queue::disk::Queues,
     random::Random,
     stage::Identity,
     testing::{Recording, Surroundings, TestClock, source_contract},
@@ -245,6 +246,7 @@ async fn a_star_is_every_type() {
 /// What an engine needs to run over `store` in `directory`.
 fn engine(store: Arc<MemoryStore>, directory: &std::path::Path, until_idle: bool) -> (EngineCx, Mailbox) {
     let (mailbox, commands) = mailbox();
+    let queues = Queues::new(OsDisk::shared(), directory.join("queues"), store.clone());
     let cx = EngineCx {
         pipeline: Name::from("feed"),
         settings: Settings { until_idle, ..Settings::default() },
@@ -254,6 +256,7 @@ fn engine(store: Arc<MemoryStore>, directory: &std::path::Path, until_idle: bool
         disk: OsDisk::shared(),
         random: Random::from_seed(1),
         directory: directory.to_owned(),
+        queues,
         mailbox: commands,
         events: Events::alone(Name::from("feed")).0,
         kill: Default::default(),

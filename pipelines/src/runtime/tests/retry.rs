@@ -120,6 +120,7 @@ fn stages() -> Vec<StageInfo> {
             name: Name::from(*name),
             type_name: "test".to_owned(),
             path: None,
+            queue: None,
             format: None,
             guarantee: None,
         };

@@ -1,4 +1,4 @@
-//! [`FencedDisk`]: the disk of an outbox.
+//! [`FencedDisk`]: the disk of a log that may be taken over.
 
 use std::{
     io,
@@ -6,9 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use afferent_core::disk::{Disk, DiskFile, DiskLock, FileInfo, OpenMode};
-
-use super::guard::Watch;
+use super::Watch;
+use crate::disk::{Disk, DiskFile, DiskLock, FileInfo, OpenMode};
 
 /// A disk that removes and renames nothing once a newer generation has come. Opening a log removes segments whose creation
 /// was cut short; an older generation that is stopped before it looks, and then finds one that the newer one is just making,
@@ -16,12 +15,17 @@ use super::guard::Watch;
 ///
 /// The look at the fence comes after the files were listed: of a newer generation that made one of them it sees the fence.
 #[derive(Debug)]
-pub(super) struct FencedDisk {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) watch: Watch,
+pub struct FencedDisk {
+    disk: Arc<dyn Disk>,
+    watch: Watch,
 }
 
 impl FencedDisk {
+    /// `disk`, behind the fence that `watch` looks at.
+    pub fn new(disk: Arc<dyn Disk>, watch: Watch) -> FencedDisk {
+        FencedDisk { disk, watch }
+    }
+
     fn check(&self) -> io::Result<()> {
         self.watch.check().map_err(io::Error::other)
     }

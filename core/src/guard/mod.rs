@@ -1,8 +1,11 @@
-//! [`Guard`]: who may write to an outbox, by an advisory lock and by a fence beside it.
+//! [`Guard`]: who may write to a log on disk, by an advisory lock and by a fence beside it. Everything blocks: use it in jobs.
+
+mod fenced_disk;
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
-use afferent_core::{
+pub use self::fenced_disk::FencedDisk;
+use crate::{
     Error, Fence, Result,
     disk::{Disk, DiskLock, OpenMode, directory_of},
     io_error,
@@ -11,10 +14,10 @@ use afferent_core::{
 /// The generation, then the CRC-32C of the eight bytes.
 const FENCE_LEN: usize = 12;
 
-/// The right to write to an outbox. The lock keeps out every other sink of this machine; the fence, which is read again
-/// inside each effect, holds where locks do not.
+/// The right to write to an outbox or to the log of a queue. The lock keeps out every other sink of this machine; the fence,
+/// which is read again inside each effect, holds where locks do not.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub struct Guard {
     watch: Watch,
     lock_path: PathBuf,
     /// `None` while an older generation holds it, which was taken over.
@@ -22,35 +25,38 @@ pub(super) struct Guard {
     taken_over: bool,
 }
 
-/// The fence of an outbox. Clones are the same.
+/// The fence of a log. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub struct Watch {
+    /// What it guards, as messages and files call it.
+    what: &'static str,
     disk: Arc<dyn Disk>,
     path: PathBuf,
     fence: Fence,
 }
 
 impl Guard {
-    /// Takes the lock and raises the fence of the outbox in `directory`, which is there. `take_over` lets it pass over the
+    /// Takes the lock and raises the fence of `what` in `directory`, which is there. `take_over` lets it pass over the
     /// lock: only an older generation can have it, for a directory belongs to one sink.
     ///
     /// # Errors
     /// `Transient` while another holds the lock, `Fenced` for an older generation.
-    pub(super) fn take(
+    pub fn take(
         disk: &Arc<dyn Disk>,
         directory: &Path,
+        what: &'static str,
         fence: Fence,
         take_over: bool,
     ) -> Result<Guard> {
-        let lock_path = directory.join("outbox.lock");
+        let lock_path = directory.join(format!("{what}.lock"));
         let lock = disk.lock(&lock_path).map_err(|error| io_error("lock", &lock_path, error))?;
         if lock.is_none() && !take_over {
             return Err(Error::transient(format!(
-                "another sink has the outbox in {} open; it goes on when that one has ended",
+                "another sink has the {what} in {} open; it goes on when that one has ended",
                 directory.display()
             )));
         }
-        let watch = Watch { disk: disk.clone(), path: directory.join("outbox.fence"), fence };
+        let watch = Watch { what, disk: disk.clone(), path: directory.join(format!("{what}.fence")), fence };
         let written = watch.written()?;
         watch.compare(written)?;
         if written != Some(watch.fence.generation.0) {
@@ -59,13 +65,13 @@ impl Guard {
         Ok(Guard { watch, lock_path, taken_over: lock.is_none(), lock })
     }
 
-    /// Whether an older generation has the outbox open, and may go on at any time.
-    pub(super) fn taken_over(&self) -> bool {
+    /// Whether an older generation has it open, and may go on at any time.
+    pub fn taken_over(&self) -> bool {
         self.taken_over
     }
 
     /// The fence alone.
-    pub(super) fn watch(&self) -> Watch {
+    pub fn watch(&self) -> Watch {
         self.watch.clone()
     }
 
@@ -73,12 +79,15 @@ impl Guard {
     ///
     /// # Errors
     /// `Fenced` when a newer one has come.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         self.watch.check()
     }
 
-    /// The same, before bodies are written. Takes the lock when the older generation has left it.
-    pub(super) fn check_to_append(&mut self) -> Result<()> {
+    /// The same, before something is appended. Takes the lock when the older generation has left it.
+    ///
+    /// # Errors
+    /// As [`check`](Guard::check), or as the disk fails.
+    pub fn check_to_append(&mut self) -> Result<()> {
         if self.lock.is_none() {
             let lock = self.watch.disk.lock(&self.lock_path);
             self.lock = lock.map_err(|error| io_error("lock", &self.lock_path, error))?;
@@ -89,7 +98,10 @@ impl Guard {
 
 impl Watch {
     /// See [`Guard::check`].
-    pub(super) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Fenced` when a newer one has come.
+    pub fn check(&self) -> Result<()> {
         let written = self.written()?;
         if written.is_some_and(|written| written < self.fence.generation.0) {
             // An older generation was stopped on its way to raising its own, and has just done so.
@@ -101,8 +113,8 @@ impl Watch {
     fn compare(&self, written: Option<u64>) -> Result<()> {
         if written.is_some_and(|newest| newest > self.fence.generation.0) {
             return Err(Error::fenced(format!(
-                "a newer run of pipeline `{}` has this outbox",
-                self.fence.pipeline
+                "a newer run of pipeline `{}` has this {}",
+                self.fence.pipeline, self.what
             )));
         }
         Ok(())
