@@ -100,8 +100,9 @@ async fn go(
         let again = args.files.iter().map(|file| account::quote(file)).collect::<Vec<_>>().join(" ");
         let mut others = vec![format!("afferent run {again} --until-idle")];
         let mut accounts = driven.outcomes.values().flat_map(|outcome| outcome.ledger.accounts.values());
-        // It is refused while records wait for a receiver.
-        if accounts.all(|account| account.pending == 0) {
+        // It is refused while records wait for a receiver, and would send that everything again, under other keys.
+        let uploads = definitions.iter().flat_map(Definition::stages).any(|stage| stage.type_name == "http");
+        if !uploads && accounts.all(|account| account.pending == 0) {
             others.push(format!("afferent run {again} --until-idle --from-start"));
         }
         ui.say(account::next(ended.flat_map(Definition::stages), others));

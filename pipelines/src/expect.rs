@@ -144,14 +144,42 @@ impl Source for Expecting {
 
 #[cfg(test)]
 mod tests {
+    use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
     use afferent_core::{
         Position, RecordId, Value,
         event::{Event, EventKind},
         testing::{Surroundings, TestClock},
     };
+    use std::sync::atomic::{AtomicU64, Ordering};
     use tokio::sync::mpsc;
 
     use super::*;
+
+    /// What the gauge of silent types says.
+    #[derive(Default)]
+    struct Silent(Arc<AtomicU64>);
+
+    impl Silent {
+        fn types(&self) -> f64 {
+            f64::from_bits(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    impl Recorder for Silent {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            assert_eq!(key.name(), "afferent_source_types_silent");
+            Gauge::from_arc(self.0.clone())
+        }
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
 
     /// Gives a record when it is sent its type.
     struct Feed(mpsc::UnboundedReceiver<Kind>);
@@ -183,9 +211,12 @@ mod tests {
     }
 
     /// Scenario: one of two expected types stops coming, for days, and comes again; the other comes all the while, and a
-    /// third is not expected. Guarantees: one alarm for each silence, after the time it says, and a notice at its end.
+    /// third is not expected. Guarantees: one alarm for each silence, after the time it says, and a notice at its end; the gauge
+    /// says how many are silent.
     #[tokio::test(start_paused = true)]
     async fn a_type_that_falls_silent_is_told_once() {
+        let gauge = Silent::default();
+        let _heard = ::metrics::set_default_local_recorder(&gauge);
         let kind = |name| Kind::parse(name).unwrap();
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let (feed, receiver) = mpsc::unbounded_channel();
@@ -213,9 +244,12 @@ mod tests {
         let silent = after(&mut source, hours(2), "BodyMass").await;
         assert_eq!(silent.len(), 1, "{silent:?}");
         assert!(silent[0].starts_with("alarm: no record of HeartRate has come for 6h"), "{silent:?}");
+        assert_eq!(gauge.types(), 1.0);
         assert_eq!(after(&mut source, hours(20), "StepCount").await, [""; 0], "once");
         assert_eq!(after(&mut source, hours(1), "HeartRate").await, ["HeartRate comes again"]);
+        assert_eq!(gauge.types(), 0.0);
         let silent = after(&mut source, hours(40), "BodyMass").await;
         assert_eq!(silent.len(), 2, "both, each once: {silent:?}");
+        assert_eq!(gauge.types(), 2.0);
     }
 }

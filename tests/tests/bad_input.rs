@@ -256,7 +256,7 @@ fn a_directory_that_cannot_be_written() {
 fn a_full_disk() {
     let place = copying(lines(0..3));
     place.write("full.toml", COPY.replace("out.ndjson", "/dev/full"));
-    let ran = place.run(&["run", "full.toml", "--until-idle", "--timeout", "1s"]);
+    let ran = place.run(&["run", "full.toml", "--until-idle", "--timeout", "4s"]);
     let ran = refused(ran, 75, &["not idle after"]);
     assert_eq!(ran.stderr.matches("can't write to /dev/full").count(), 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("free some space and it goes on by itself"), "{}", ran.stderr);

@@ -16,6 +16,9 @@ use super::{Compression, Key, compress};
 /// Version of an entry of the outbox.
 const VERSION: u8 = 1;
 
+/// What an entry takes besides its index and its body: the head, two lengths, and the frame of the log.
+const OVERHEAD: usize = 128;
+
 /// A body that is final: every attempt sends the same bytes under the same key.
 #[derive(Clone, Debug)]
 pub struct SealedBody {
@@ -117,14 +120,10 @@ impl Entry {
         Ok(places.iter().map(Place::key).filter(|key| key.is_superseding()).collect())
     }
 
-    /// Bytes of the body, which bounds count.
+    /// About how many bytes it takes, on disk as in memory, which is what bounds count. The index is not small beside a
+    /// body that was compressed.
     pub(super) fn bytes(&self) -> u64 {
-        self.content.len() as u64
-    }
-
-    /// About how much memory it takes.
-    pub(super) fn memory(&self) -> usize {
-        self.index.len() + self.content.len()
+        (OVERHEAD + self.index.len() + self.content.len()) as u64
     }
 
     /// Takes it apart; it may take a while.

@@ -14,10 +14,10 @@
 //!    bodies wait for all that were sealed before.
 //! 3. **Nothing is dropped** (G11). Refused credentials pause and alarm; what the receiver refuses for good is narrowed
 //!    down to the record that it means, which is a dead letter; everything else is tried for as long as it takes.
-//! 4. **Bounds** (G7). In memory: an open body in each lane, one under way in each, and 16 MiB of bodies that were read
-//!    ahead, 6 MiB that wait for the disk. On disk: `max_bytes` that are not acknowledged, the open epoch, and what the kept checkpoints need. Where
-//!    `max_bytes` is reached, `write` waits, and so the source does; but only while something is released and not
-//!    acknowledged, so that an epoch larger than the bound does not wait for itself.
+//! 4. **Bounds** (G7). In memory: an open body in each lane, one under way in each, 16 MiB of bodies that were read
+//!    ahead, and 6 MiB that wait for the disk. On disk: `max_bytes` that are not acknowledged, the open epoch, and what the
+//!    kept checkpoints need. Where `max_bytes` is reached, `write` waits, and so the source does; but only while something is
+//!    released and not acknowledged, so that an epoch larger than the bound does not wait for itself.
 //! 5. **Discretion** (G8). Neither records nor what a receiver says get into logs, errors, alarms or reasons.
 //!
 //! # The protocol

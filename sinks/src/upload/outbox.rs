@@ -128,7 +128,7 @@ impl Outbound {
 
     fn receive(&mut self) {
         while let Ok(entry) = self.sealed.try_recv() {
-            self.waiting.add_bytes(entry.memory());
+            self.waiting.add_bytes(entry.bytes() as usize);
             self.waiting.push(entry);
         }
     }

@@ -64,6 +64,8 @@ pub(super) struct Sealing {
     /// The epoch that is open; known from the last commit, which precedes every write.
     epoch: Option<Epoch>,
     sealed: Sealed,
+    /// Without a bound, because a job must not wait in its thread for another. It never holds more than what comes of the
+    /// two batches that this is given before the sink looks here again, and of the bodies that are open.
     bodies: mpsc::UnboundedSender<Entry>,
     /// `sealed.totals.bytes`, for the sink to see while this is in a job.
     made: Made,
@@ -129,10 +131,11 @@ impl Sealing {
             self.sealed.next += 1;
             self.sealed.totals.records += u64::from(entry.head.records);
             self.sealed.totals.bytes += entry.bytes();
+            // Before it is handed on: without an outbox it may be delivered, and counted as such, at once.
+            self.made.set(self.sealed.totals.bytes);
             // The sink notices by itself that nobody takes it any more.
             let _ = self.bodies.send(entry);
         }
-        self.made.set(self.sealed.totals.bytes);
         Ok(())
     }
 }

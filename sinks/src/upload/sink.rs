@@ -205,6 +205,13 @@ impl Link {
         self.progress.borrow().counters
     }
 
+    /// Bytes that were made and are not settled.
+    fn left_of(&self, made: &Made) -> u64 {
+        // In this order: both go on meanwhile, and what is settled was made before.
+        let settled = self.counters().bytes;
+        made.get().saturating_sub(settled)
+    }
+
     /// Waits until the driver has come further.
     async fn further(&mut self) -> Result<()> {
         match self.progress.changed().await {
@@ -260,14 +267,14 @@ impl<T: Transport> Sink for Upload<T> {
             Mode::Outbox { outbound, released, .. } => {
                 // Only while released bodies are not acknowledged: an epoch that is larger than the bound goes on.
                 let free = released.borrow().map_or(0, |released| released.sealed.bytes);
-                while made.get() - driver.counters().bytes >= most && free > driver.counters().bytes {
+                while driver.left_of(made) >= most && free > driver.counters().bytes {
                     driver.further().await?;
                 }
                 sealing.write(batch, Sealing::write).await?;
                 outbound.proceed().await
             }
             Mode::Direct { .. } => {
-                while made.get() - driver.counters().bytes >= DIRECT_BYTES {
+                while driver.left_of(made) >= DIRECT_BYTES {
                     driver.further().await?;
                 }
                 sealing.write(batch, Sealing::write).await

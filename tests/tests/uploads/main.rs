@@ -10,6 +10,7 @@
 #[cfg(unix)]
 mod aborts;
 mod clock;
+mod discretion;
 mod kills;
 mod scripts;
 mod sender;

@@ -235,7 +235,7 @@ async fn flipped_bits_never_give_garbage() {
     let written: Vec<u64> =
         (0..).zip(&bytes).filter(|(_, byte)| **byte != 0).map(|(offset, _)| offset).collect();
     let (mut fell_back, mut refused) = (0, 0);
-    for seed in 0..400 {
+    for seed in 0..500 {
         let mut random = Random::from_seed(seed);
         let disk = disk.power_loss(seed);
         for _ in 0..=random.below(64) {

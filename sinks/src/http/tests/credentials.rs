@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    server::{Answer, Seen, Server, json as answer, nobody, status},
+    server::{Answer, Nobody, Seen, Server, json as answer, status},
     *,
 };
 
@@ -210,7 +210,8 @@ async fn tokens_that_are_not_given() {
     assert_eq!(opened.send().await, Outcome::Delivered);
 
     let mut text = oauth2(&server);
-    text["auth"]["oauth2"]["token_url"] = json!(format!("http://{}/token", nobody().await));
+    let nobody = Nobody::new();
+    text["auth"]["oauth2"]["token_url"] = json!(format!("http://{}/token", nobody.address()));
     let outcome = Opened::new(text).await.send().await;
     assert_eq!(kind(&outcome), "unavailable");
     assert!(reason(&outcome).contains("token"), "{outcome:?}");

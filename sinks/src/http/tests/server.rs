@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Request, Response, Version, body::Incoming, service::serv
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -113,9 +113,20 @@ where
     address
 }
 
-/// An address of this machine at which nobody listens.
-pub(super) async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// An address of this machine at which nobody listens: while it lives, nobody else is given its port.
+#[derive(Debug)]
+pub(super) struct Nobody(TcpSocket);
+
+impl Nobody {
+    pub(super) fn new() -> Nobody {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Nobody(socket)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
 }
 
 /// Reads a request of HTTP/1.1, whole.

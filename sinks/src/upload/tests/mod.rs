@@ -3,6 +3,7 @@
 mod fence;
 mod gate;
 mod receiver;
+mod sealing;
 mod world;
 
 use afferent_core::testing::{Fault, Op};
