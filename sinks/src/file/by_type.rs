@@ -305,18 +305,16 @@ fn roll_back(
     let place = |mark: &Mark| names.path().with_file_name(&mark.name);
     let (mut gone, mut exchanged) = (Vec::new(), Vec::new());
     let mut kept = Vec::with_capacity(marks.len());
-    let undo = |mark: &Mark| {
+    let restore = |mark: &Mark| {
         let path = place(mark);
-        let left = Left { path: &path, id: mark.file, length: mark.length };
-        match guard.taken_over() {
-            true => left.renew(disk, guard),
-            false => left.cut_back(disk, guard).map(|found| (found, None)),
-        }
+        Left { path: &path, id: mark.file, length: mark.length }.restore(disk, guard)
     };
+    let mut copied = false;
     for mark in marks {
-        let (found, renewed) = undo(&mark)?;
+        let (found, copy) = restore(&mark)?;
+        copied |= copy.is_some();
         match found {
-            Found::Kept => kept.push(Mark { file: renewed.unwrap_or(mark.file), ..mark }),
+            Found::Kept => kept.push(Mark { file: copy.unwrap_or(mark.file), ..mark }),
             Found::Gone => gone.push(mark.name),
             Found::Another => exchanged.push(mark.name),
         }
@@ -329,11 +327,11 @@ fn roll_back(
             if found.is_some_and(|found| {
                 found.len > begun.length || (guard.taken_over() && found.len == begun.length)
             }) {
-                undo(begun)?;
+                restore(begun)?;
             }
         }
     }
-    let same = gone.is_empty() && exchanged.is_empty() && !guard.taken_over();
+    let same = gone.is_empty() && exchanged.is_empty() && !copied;
     let opened = if same { Opened::Resumed } else { Opened::Elsewhere };
     for (found, names_of) in [(Found::Gone, gone), (Found::Another, exchanged)] {
         if let Some(first) = names_of.first() {

@@ -29,6 +29,7 @@ pub(super) struct Guard {
     lock_path: PathBuf,
     /// `None` while an older generation holds it, which was taken over.
     lock: Option<Box<dyn DiskLock>>,
+    take_over: bool,
     taken_over: bool,
 }
 
@@ -79,8 +80,15 @@ impl Guard {
         let lock_path = names.sidecar("lock");
         let lock = disk.lock(&lock_path).map_err(|error| io_error("lock", &lock_path, error))?;
         let taken_over = lock.is_none();
-        let mut guard =
-            Guard { fence, path: names.sidecar("fence"), behind: false, lock_path, lock, taken_over };
+        let mut guard = Guard {
+            fence,
+            path: names.sidecar("fence"),
+            behind: false,
+            lock_path,
+            lock,
+            take_over,
+            taken_over,
+        };
         let entries: Vec<Entry> = sidecar::read(disk, &guard.path)?;
         if taken_over && !(take_over && entries.last().is_none_or(|entry| guard.owns(entry))) {
             return Err(Error::transient(format!(
@@ -103,6 +111,11 @@ impl Guard {
     /// The generation that may write.
     pub(super) fn generation(&self) -> Generation {
         self.fence.generation
+    }
+
+    /// Whether it may pass over the lock of an older generation.
+    pub(super) fn takes_over(&self) -> bool {
+        self.take_over
     }
 
     /// Whether an older generation has the files open, and may go on at any time.

@@ -38,9 +38,13 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx, guard: Guard) -> Re
         None => None,
     };
     let (current, opened, created) = match resumed {
-        // The files of one that was taken over were copied: the token is another.
-        Some(current) if guard.taken_over() => (current, Opened::Elsewhere, true),
-        Some(current) => (current, Opened::Resumed, false),
+        // Of one that was taken over the files were copied: the token is another.
+        Some(current) => match &token {
+            Some(token) if (current.tail.id, current.sequence) == (token.file, token.sequence) => {
+                (current, Opened::Resumed, false)
+            }
+            _ => (current, Opened::Elsewhere, true),
+        },
         None => {
             // After a rolled file that is gone its successor is begun: its own name may come back.
             let fewest = token.as_ref().map_or(FIRST_SEQUENCE, |token| token.sequence + 1);
@@ -96,10 +100,7 @@ fn roll_back(cx: &SinkCx, names: &Names, token: &FileToken, guard: &Guard) -> Re
     };
     let path = names.file(token.sequence);
     let left = Left { path: &path, id: token.file, length: token.length };
-    let found = match guard.taken_over() {
-        true => left.renew(disk, guard)?.0,
-        false => left.cut_back(disk, guard)?,
-    };
+    let (found, _) = left.restore(disk, guard)?;
     let what = match (found, token.sequence) {
         (Found::Kept, 1..) if guard.taken_over() => {
             // Whoever was taken over would begin it next.

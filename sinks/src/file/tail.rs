@@ -131,6 +131,27 @@ impl Left<'_> {
         Ok(Ok(file))
     }
 
+    /// Undoes what came later: cuts it off or, where an older generation has the file open, copies the rest. The identity of
+    /// the copy, if there is one.
+    ///
+    /// # Errors
+    /// `State` when the file is shorter, `Fenced` when a newer generation has come.
+    pub(super) fn restore(self, disk: &dyn Disk, guard: &Guard) -> Result<(Found, Option<FileId>)> {
+        if guard.takes_over()
+            && let Some(found) =
+                disk.info(self.path).map_err(|error| io_error("look at", self.path, error))?
+            && found.id != self.id
+            && found.len == self.length
+        {
+            // An earlier try has copied it, and no checkpoint knows yet.
+            return Ok((Found::Kept, Some(found.id)));
+        }
+        match guard.taken_over() {
+            true => self.renew(disk, guard),
+            false => self.cut_back(disk, guard).map(|found| (found, None)),
+        }
+    }
+
     /// Cuts off what the file has more.
     ///
     /// # Errors
@@ -153,7 +174,7 @@ impl Left<'_> {
     ///
     /// # Errors
     /// `State` when it is shorter, `Fenced` when a newer generation has come.
-    pub(super) fn renew(self, disk: &dyn Disk, guard: &Guard) -> Result<(Found, Option<FileId>)> {
+    fn renew(self, disk: &dyn Disk, guard: &Guard) -> Result<(Found, Option<FileId>)> {
         let old = match self.open(disk)? {
             Ok(file) => file,
             Err(found) => return Ok((found, None)),
