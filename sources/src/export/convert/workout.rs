@@ -51,8 +51,8 @@ const TOTALS: [(&str, &str, Option<&str>); 4] = [
 /// The attributes of an event.
 const OF_EVENT: [&str; 4] = ["type", "date", "duration", "durationUnit"];
 /// The attributes of a statistic; its times are those of the workout or activity that it is of.
-const OF_STATISTIC: [&str; 8] =
-    ["type", "startDate", "endDate", "average", "minimum", "maximum", "sum", "unit"];
+const OF_STATISTIC: [&str; 9] =
+    ["type", "creationDate", "startDate", "endDate", "average", "minimum", "maximum", "sum", "unit"];
 /// The attributes of an activity. Its uuid is not read: nothing else in an export has one.
 const OF_ACTIVITY: [&str; 6] =
     ["uuid", "workoutActivityType", "startDate", "endDate", "duration", "durationUnit"];
