@@ -400,7 +400,7 @@ mod tests {
 
     proptest! {
         /// Scenario: tags of attributes, blanks, quotes, and what is out of place. Guarantees: G4, ends and attributes are those
-        /// that `quick_xml` finds; what it refuses is refused.
+        /// that `quick_xml` finds; what it refuses is refused, and so are names with quotes, which it takes.
         #[test]
         fn tags_are_read_as_by_quick_xml(parts in prop::collection::vec(
             prop::sample::select(vec![
@@ -414,8 +414,11 @@ mod tests {
             let mut all = Vec::new();
             let is_whole = element.attributes(|name, value| all.push((name, value))).is_ok();
             let (expected, is_well_formed) = peer(&tag);
-            prop_assert_eq!(is_whole, is_well_formed, "{}", tag);
-            prop_assert_eq!(all, expected, "{}", tag);
+            let are_names = expected.iter().all(|(name, _)| !name.contains(['=', '"', '\'']));
+            prop_assert_eq!(is_whole, is_well_formed && are_names, "{}", tag);
+            if is_whole {
+                prop_assert_eq!(all, expected, "{}", tag);
+            }
         }
     }
 }
