@@ -96,6 +96,13 @@ pub(crate) async fn import(args: &ImportArgs, global: &Global, ui: &Ui) -> Exit 
     if !problems.is_empty() {
         return Exit::Usage;
     }
+    if let Some(to) = args.to.as_ref().filter(|to| !args.dry_run && is_same(to.path(), &args.export)) {
+        ui.error(format_args!(
+            "--to: {} is the export itself, which is only read; give another path",
+            to.path().display()
+        ));
+        return Exit::Usage;
+    }
     let import = match name(args) {
         Ok(name) => Import { name, config, results: Results::default(), skipped: Report::default() },
         Err(error) => return not_started(&error, ui),
@@ -194,6 +201,11 @@ impl Import {
 fn file(format: Format, path: PathBuf) -> impl Fn() -> Result<FileSink> + Send + Sync + 'static {
     let config = file::Config { path, format, roll: None };
     move || Ok(FileSink::new(config.clone()))
+}
+
+/// Whether both lead to one file: lines are added to one that is there, and an export is one, too.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }
 
 /// The same name for the same import: what is read, where from and where to.

@@ -133,3 +133,27 @@ fn a_dry_run_counts_and_leaves_nothing() {
     let ran = place.run(&["import", "bad.xml", "--dry-run"]).exits(65);
     assert!(ran.stderr.contains("1 record could not be read and would be dead letters"), "{}", ran.stderr);
 }
+
+/// Scenario: the export is given as the destination, by another name for it, and as the folder of CSV files. Guarantees: it is
+/// a mistake in the command, and the export stays as it was.
+#[test]
+#[cfg(unix)]
+fn the_export_is_no_destination() {
+    let place = Place::new(BINARY);
+    let mut xml = Vec::new();
+    write_export(4, 10, &mut xml).expect("an export");
+    place.write("export/export.xml", &xml);
+    std::os::unix::fs::symlink("export/export.xml", place.path().join("link.xml")).expect("a link");
+    for (export, to) in [
+        ("export/export.xml", "ndjson:export/export.xml"),
+        ("export/export.xml", "ndjson:link.xml"),
+        ("link.xml", "sqlite:./export/export.xml"),
+        ("export", "csv:export"),
+    ] {
+        let ran = place.run(&["import", export, "--to", to]).exits(2);
+        assert!(ran.stderr.contains("is the export itself"), "{to}: {}", ran.stderr);
+    }
+    assert_eq!(place.read("export/export.xml").as_bytes(), xml);
+    let ran = place.run(&["import", "export", "--dry-run", "--since", "2026-01-02", "--until", "2026-01-01"]);
+    assert!(ran.exits(2).stderr.contains("--until: nothing is between"), "it says so");
+}

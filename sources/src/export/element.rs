@@ -2,16 +2,13 @@
 //!
 //! An export is one flat list of small elements under a root, so it is cut into top-level elements first
 //! ([`next_frame`]) and each is read by itself ([`Element`]): a damaged one costs itself alone, and the byte at which it
-//! begins is exact. `quick_xml` finds the ends of tags and reads attributes; its whole-document reader gives
-//! neither, because it stops at the first byte that is not UTF-8.
+//! begins is exact. `quick_xml`'s whole-document reader gives neither, because it stops at the first byte that is not
+//! UTF-8; its parsers of tags and attributes are what the ones here are compared with.
 
 use std::{borrow::Cow, ops::Range};
 
 use memchr::{memchr, memchr_iter, memmem};
-use quick_xml::{
-    events::attributes::{Attribute, Attributes},
-    parser::{ElementParser, Parser},
-};
+use quick_xml::parser::{ElementParser, Parser};
 
 /// How deep elements may be nested; exports nest three deep.
 const MAX_DEPTH: usize = 16;
@@ -71,7 +68,7 @@ fn next_tag(bytes: &[u8], mut from: usize) -> Scan {
             [b'!', b'[', ..] => memmem::find(rest, b"]]>").map(|end| end + 3),
             [b'!' | b'?', ..] => memchr(b'>', rest).map(|end| end + 1),
             _ => {
-                let Some(end) = ElementParser::Outside.feed(rest) else { return Scan::Cut(start) };
+                let Some(end) = tag_end(rest) else { return Scan::Cut(start) };
                 let shape = match (rest[0], end.checked_sub(1).map(|last| rest[last])) {
                     (b'/', _) => Shape::Close,
                     (_, Some(b'/')) => Shape::Empty,
@@ -85,6 +82,17 @@ fn next_tag(bytes: &[u8], mut from: usize) -> Scan {
             None => return Scan::Cut(start),
         }
     }
+}
+
+/// Where the `>` is that ends the tag whose `<` stands before `rest`: the first outside quotes.
+///
+/// It is nearly always the first of all, because exports write `&gt;` in values. That it is outside quotes is seen from
+/// their number, which is counted many bytes at a time, where a parser stops at each of some sixteen.
+fn tag_end(rest: &[u8]) -> Option<usize> {
+    let end = memchr(b'>', rest)?;
+    let tag = &rest[..end];
+    let is_outside = tag.iter().fold(0_u32, |quotes, byte| quotes + u32::from(*byte == b'"')) % 2 == 0;
+    if is_outside && !tag.contains(&b'\'') { Some(end) } else { ElementParser::Outside.feed(rest) }
 }
 
 /// The length of a name at the beginning of `bytes`.
@@ -266,6 +274,17 @@ fn tag_within_part(part: &[u8]) -> Option<usize> {
     memchr_iter(b'<', part).find(|at| matches!(part.get(at + 1), Some(b'/' | b'A'..=b'Z' | b'a'..=b'z')))
 }
 
+/// The attribute that `text` begins with: its name, its raw value, and what stands behind it.
+fn attribute(text: &str) -> Option<(&str, &str, &str)> {
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'=' | b'"' | b'\'');
+    let (name, rest) = text.split_at(text.bytes().position(|byte| is_end(&byte)).filter(|len| *len > 0)?);
+    let rest = rest.trim_ascii_start().strip_prefix('=')?.trim_ascii_start();
+    let quote = *rest.as_bytes().first().filter(|quote| matches!(quote, b'"' | b'\''))?;
+    let rest = &rest[1..];
+    let end = memchr(quote, rest.as_bytes())?;
+    Some((name, &rest[..end], &rest[end + 1..]))
+}
+
 /// An element of valid UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element<'a> {
@@ -329,12 +348,12 @@ impl<'a> Element<'a> {
     /// # Errors
     /// When something in the tag is not of the form `name="value"`.
     pub(super) fn attributes(&self, mut each: impl FnMut(&'a str, &'a str)) -> Result<(), Reason> {
-        for attribute in Attributes::new(self.tag, self.name_len).with_checks(false) {
-            // The iterator borrows from the tag and never owns.
-            let Ok(Attribute { key, value: Cow::Borrowed(value) }) = attribute else {
-                return Err("an attribute is not of the form name=\"value\"".into());
-            };
-            each(key.0, value);
+        let mut rest = self.tag[self.name_len..].trim_ascii_start();
+        while !rest.is_empty() {
+            let (name, value, behind) =
+                attribute(rest).ok_or("an attribute is not of the form name=\"value\"")?;
+            each(name, value);
+            rest = behind.trim_ascii_start();
         }
         Ok(())
     }
@@ -359,5 +378,47 @@ impl<'a> Element<'a> {
             rest = &rest[end..];
             Some(child)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use quick_xml::events::attributes::{Attribute, Attributes};
+
+    use super::*;
+
+    /// What `quick_xml` reads, and whether all of it is well-formed.
+    fn peer(tag: &str) -> (Vec<(&str, &str)>, bool) {
+        let mut all = Vec::new();
+        for attribute in Attributes::new(tag, 1).with_checks(false) {
+            let Ok(Attribute { key, value: Cow::Borrowed(value) }) = attribute else { return (all, false) };
+            all.push((key.0, value));
+        }
+        (all, true)
+    }
+
+    proptest! {
+        /// Scenario: tags of attributes, blanks, quotes, and what is out of place. Guarantees: G4, ends and attributes are those
+        /// that `quick_xml` finds; what it refuses is refused, and so are names with quotes, which it takes.
+        #[test]
+        fn tags_are_read_as_by_quick_xml(parts in prop::collection::vec(
+            prop::sample::select(vec![
+                " a=\"1\"", " b='2'", "\n c = \"3 > 2\"", " d=\"it's\"", " e='\"'", " ", "\t", "x", "=", "\"", "'", ">", "é",
+            ]), 0..8,
+        )) {
+            let text = parts.concat();
+            prop_assert_eq!(tag_end(text.as_bytes()), ElementParser::Outside.feed(text.as_bytes()));
+            let tag = format!("R {}", text.replace('>', ""));
+            let element = Element { tag: &tag, name_len: 1, inner: "" };
+            let mut all = Vec::new();
+            let is_whole = element.attributes(|name, value| all.push((name, value))).is_ok();
+            let (expected, is_well_formed) = peer(&tag);
+            let are_names = expected.iter().all(|(name, _)| !name.contains(['=', '"', '\'']));
+            prop_assert_eq!(is_whole, is_well_formed && are_names, "{}", tag);
+            if is_whole {
+                prop_assert_eq!(all, expected, "{}", tag);
+            }
+        }
     }
 }

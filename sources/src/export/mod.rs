@@ -168,6 +168,14 @@ impl Configure for Config {
                 );
             }
         }
+        let [since, until] =
+            [&self.since, &self.until].map(|text| text.as_deref().and_then(date::configured));
+        if since.zip(until).is_some_and(|(since, until)| until <= since) {
+            problems.push(
+                Problem::new("until", "nothing is between `since` and `until`")
+                    .help("give a time after that of `since`"),
+            );
+        }
         problems
     }
 

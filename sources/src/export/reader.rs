@@ -140,12 +140,12 @@ struct Reader<R> {
 impl<R: Read> Reader<R> {
     fn read(&mut self, discard: u64) -> Result<(), Stop> {
         self.read_electrocardiograms()?;
-        if self.out.place.offset == 0 {
-            self.enter_root()?;
-        } else {
+        if self.out.place.offset > 0 {
             self.discard(discard)?;
+            self.read_elements()?;
+        } else if self.enter_root()? {
+            self.read_elements()?;
         }
-        self.read_elements()?;
         // Before the last records go out, so that they are sealed if the checksum is wrong.
         self.read_rest()?;
         self.out.flush(false)
@@ -164,8 +164,8 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// Passes over everything up to and with the root's own tag.
-    fn enter_root(&mut self) -> Result<(), Stop> {
+    /// Passes over everything up to and with the root's own tag; `false` if nothing can stand in it (`<HealthData/>`).
+    fn enter_root(&mut self) -> Result<bool, Stop> {
         self.window.refill(0);
         let Found::Export(start) = prolog::find_root(self.window.bytes()) else {
             // It was there when the file was opened.
@@ -174,8 +174,9 @@ impl<R: Read> Reader<R> {
         let Some(end) = memchr::memchr(b'>', &self.window.bytes()[start..]) else {
             return Err(self.cut_short());
         };
+        let is_empty = self.window.bytes()[..start + end].ends_with(b"/");
         self.window.drop_front(start + end + 1);
-        Ok(())
+        Ok(!is_empty)
     }
 
     /// Passes over the first `bytes` of the input, unparsed.

@@ -3,10 +3,11 @@
 use afferent_core::{MetaValue, Metadata, Name, Unit};
 use serde_json::{Map, Value as Json};
 
-use super::Converter;
+use super::{Converter, check_attributes};
 use crate::export::{
     date,
     element::{Element, Reason},
+    skipped::Skipped,
     text::text,
 };
 
@@ -23,12 +24,13 @@ impl Converter {
         &mut self,
         entry: &Element<'_>,
         metadata: &mut Metadata,
+        skipped: &mut Skipped,
     ) -> Result<(), Reason> {
         let (mut key, mut value) = (None, None);
         entry.attributes(|name, raw| match name {
             "key" => key = key.or(Some(raw)),
             "value" => value = value.or(Some(raw)),
-            _ => {}
+            name => skipped.add_unknown_attribute(name),
         })?;
         let (Some(key), Some(value)) = (key, value) else {
             return Err("a metadata entry has no key or no value".into());
@@ -56,9 +58,18 @@ fn quantity(text: &str) -> Option<MetaValue> {
     Some(MetaValue::Quantity(number, unit))
 }
 
+/// The attributes of a beat.
+const BEAT: [&str; 2] = ["bpm", "time"];
+
 /// The beats of a HeartRateVariabilityMetadataList, as JSON text.
-pub(super) fn beats(list: &Element<'_>) -> String {
-    let beats = list.children().filter(|beat| beat.name() == "InstantaneousBeatsPerMinute").map(|beat| {
+pub(super) fn beats(list: &Element<'_>, skipped: &mut Skipped) -> Result<String, Reason> {
+    let mut beats = Vec::new();
+    for beat in list.children() {
+        if beat.name() != "InstantaneousBeatsPerMinute" {
+            skipped.add_unknown(beat.name());
+            continue;
+        }
+        check_attributes(&beat, |name| BEAT.contains(&name), skipped)?;
         let mut object = Map::new();
         if let Some(bpm) = beat.get("bpm") {
             object.insert("bpm".into(), json_number(bpm));
@@ -70,9 +81,9 @@ pub(super) fn beats(list: &Element<'_>) -> String {
                 date::seconds_of_day(&time).map_or_else(|| Json::from(&*time), Json::from),
             );
         }
-        Json::Object(object)
-    });
-    Json::from_iter(beats).to_string()
+        beats.push(Json::Object(object));
+    }
+    Ok(Json::Array(beats).to_string())
 }
 
 /// A number if `raw` is one, else its text.

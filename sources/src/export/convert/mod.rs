@@ -167,8 +167,8 @@ struct Attributes<'a> {
     value: Option<&'a str>,
     start: Option<&'a str>,
     end: Option<&'a str>,
-    /// The first one of a name that is not known.
-    unknown: Option<&'a str>,
+    /// Whether there is one of a name that is not known.
+    has_unknown: bool,
 }
 
 impl<'a> Attributes<'a> {
@@ -188,9 +188,7 @@ impl<'a> Attributes<'a> {
                 "startDate" => &mut found.start,
                 "endDate" => &mut found.end,
                 name => {
-                    if !ELSEWHERE.contains(&name) {
-                        found.unknown.get_or_insert(name);
-                    }
+                    found.has_unknown |= !ELSEWHERE.contains(&name);
                     return;
                 }
             };
@@ -200,10 +198,41 @@ impl<'a> Attributes<'a> {
         Ok(found)
     }
 
+    /// Counts the attributes of `element`, which these are of, that have no place in its record.
+    fn count_unknown(&self, element: &Element<'_>, skipped: &mut Skipped) -> Result<(), Reason> {
+        if self.has_unknown { check_attributes(element, is_known, skipped) } else { Ok(()) }
+    }
+
     fn span(&self) -> Result<(Timestamp, Timestamp), Reason> {
         let span = (instant("startDate", self.start)?, instant("endDate", self.end)?);
         if span.1 < span.0 { Err("endDate is before startDate".into()) } else { Ok(span) }
     }
+}
+
+/// The attributes that [`Attributes`] has.
+const COMMON: [&str; 8] =
+    ["type", "sourceName", "sourceVersion", "device", "unit", "value", "startDate", "endDate"];
+
+/// Whether the attribute is one of a sample.
+fn is_known(name: &str) -> bool {
+    COMMON.contains(&name) || ELSEWHERE.contains(&name)
+}
+
+/// Checks the attributes of an element, or of a part of one, that are read one by one, and counts those that are not
+/// known.
+///
+/// # Errors
+/// When one of them is not of the form `name="value"`: those behind it would be missed without a word.
+fn check_attributes(
+    element: &Element<'_>,
+    is_known: impl Fn(&str) -> bool,
+    skipped: &mut Skipped,
+) -> Result<(), Reason> {
+    element.attributes(|name, _| {
+        if !is_known(name) {
+            skipped.add_unknown_attribute(name);
+        }
+    })
 }
 
 /// A type of the catalogue.

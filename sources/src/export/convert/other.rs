@@ -5,7 +5,7 @@ use std::sync::Arc;
 use afferent_core::{Kind, Metadata, Value, record::ActivitySummary};
 use serde_json::{Map, Value as Json};
 
-use super::{Attributes, Converter, Made, named, optional_number};
+use super::{Attributes, Converter, Made, check_attributes, named, optional_number};
 use crate::export::{
     date,
     element::{Element, Reason},
@@ -27,6 +27,20 @@ const NAMED: [(&str, &str); 4] = [
     ("MedicationDoseEvent", "HKMedicationDoseEventTypeIdentifierMedicationDoseEvent"),
 ];
 
+/// The attributes of an activity summary.
+const OF_SUMMARY: [&str; 10] = [
+    "dateComponents",
+    "activeEnergyBurned",
+    "activeEnergyBurnedGoal",
+    "activeEnergyBurnedUnit",
+    "appleMoveTime",
+    "appleMoveTimeGoal",
+    "appleExerciseTime",
+    "appleExerciseTimeGoal",
+    "appleStandHours",
+    "appleStandHoursGoal",
+];
+
 /// Attributes that a record carries outside its value.
 const CARRIED: [&str; 6] = ["sourceName", "sourceVersion", "device", "startDate", "endDate", "creationDate"];
 
@@ -39,6 +53,8 @@ impl Converter {
         if !self.is_wanted(kind, start, &mut out.skipped) {
             return Ok(());
         }
+        check_attributes(element, |name| OF_SUMMARY.contains(&name), &mut out.skipped)?;
+        element.children().for_each(|child| out.skipped.add_unknown(child.name()));
         let number = |name| optional_number(name, element.get(name));
         let summary = ActivitySummary {
             day: Some(day.into()),
@@ -82,7 +98,7 @@ impl Converter {
         if self.is_wanted(kind, span.0, &mut out.skipped) {
             let mut metadata = Metadata::default();
             for child in element.children().filter(|child| child.name() == "MetadataEntry") {
-                self.metadata_entry(&child, &mut metadata)?;
+                self.metadata_entry(&child, &mut metadata, &mut out.skipped)?;
             }
             let origin = self.origin(&attributes);
             out.records.push(self.record(kind, span, json(element), origin, metadata));

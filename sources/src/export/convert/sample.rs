@@ -20,7 +20,7 @@ use crate::export::{
 pub(super) struct Type {
     pub(super) kind: Kind,
     class: Option<KindClass>,
-    /// What a category without a value means: its enumeration has nothing but "not applicable".
+    /// What a category without a value means: its enumeration has nothing but "not applicable", or is not known.
     absent: Option<i64>,
 }
 
@@ -40,8 +40,8 @@ impl Converter {
         let raw = raw.ok_or("expected a type, found none")?;
         self.types.get(raw.as_bytes(), || {
             let kind = Kind::from_data(&text(raw)).map_err(|error| Reason::from(format!("type: {error}")))?;
-            let value_enum = kind.info().and_then(|info| info.value_enum);
-            let absent = value_enum.filter(|name| *name == NO_VALUES.0).map(|_| NO_VALUES.1);
+            let has_none = kind.info().is_none_or(|info| info.value_enum == Some(NO_VALUES.0));
+            let absent = has_none.then_some(NO_VALUES.1);
             Ok(Type { kind, class: kind.class(), absent })
         })
     }
@@ -66,9 +66,7 @@ impl Converter {
         span: (Timestamp, Timestamp),
         skipped: &mut Skipped,
     ) -> Result<Record, Reason> {
-        if let Some(name) = attributes.unknown {
-            skipped.add_unknown_attribute(name);
-        }
+        attributes.count_unknown(element, skipped)?;
         let value = match of.class {
             Some(KindClass::Quantity) => self.quantity(attributes)?,
             // A constant of a newer system than this program knows stays as it is.
@@ -83,9 +81,10 @@ impl Converter {
         let mut metadata = Metadata::default();
         for child in element.children() {
             match child.name() {
-                "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
+                "MetadataEntry" => self.metadata_entry(&child, &mut metadata, skipped)?,
                 "HeartRateVariabilityMetadataList" => {
-                    metadata.push(self.names.get(BEATS), MetaValue::String(beats(&child).into()));
+                    let beats = beats(&child, skipped)?;
+                    metadata.push(self.names.get(BEATS), MetaValue::String(beats.into()));
                 }
                 name => skipped.add_unknown(name),
             }
@@ -106,13 +105,11 @@ impl Converter {
         if !self.is_wanted(of.kind, span.0, &mut out.skipped) {
             return Ok(());
         }
-        if let Some(name) = attributes.unknown {
-            out.skipped.add_unknown_attribute(name);
-        }
+        attributes.count_unknown(element, &mut out.skipped)?;
         let (mut samples, mut metadata) = (Vec::new(), Metadata::default());
         for child in element.children() {
             match child.name() {
-                "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
+                "MetadataEntry" => self.metadata_entry(&child, &mut metadata, &mut out.skipped)?,
                 "Record" => {
                     let attributes = Attributes::of(&child)?;
                     let of = self.kind(attributes.kind)?;

@@ -39,9 +39,7 @@ impl Converter {
         if !self.is_wanted(kind, received, &mut out.skipped) {
             return Ok(());
         }
-        if let Some(name) = attributes.unknown {
-            out.skipped.add_unknown_attribute(name);
-        }
+        attributes.count_unknown(element, &mut out.skipped)?;
         let name = |attribute| element.get(attribute).and_then(|raw| present(text(raw)));
         let path = name("resourceFilePath");
         let document = match &path {

@@ -8,7 +8,10 @@ use afferent_core::{
     record::{Activity, Location, Route, Statistic, Workout, WorkoutEvent},
 };
 
-use super::{Attributes, Converter, Failure, Made, NamedRoute, instant, named, number, optional_number};
+use super::{
+    Attributes, Converter, Failure, Made, NamedRoute, check_attributes, instant, named, number,
+    optional_number,
+};
 use crate::export::{
     device::present,
     element::{Element, Reason},
@@ -43,6 +46,26 @@ const TOTALS: [(&str, &str, Option<&str>); 4] = [
     ("totalEnergyBurned", "HKQuantityTypeIdentifierActiveEnergyBurned", None),
     ("totalFlightsClimbed", "HKQuantityTypeIdentifierFlightsClimbed", Some("count")),
     ("totalSwimmingStrokeCount", "HKQuantityTypeIdentifierSwimmingStrokeCount", Some("count")),
+];
+
+/// The attributes of an event.
+const OF_EVENT: [&str; 4] = ["type", "date", "duration", "durationUnit"];
+/// The attributes of a statistic; its times are those of the workout or activity that it is of.
+const OF_STATISTIC: [&str; 9] =
+    ["type", "creationDate", "startDate", "endDate", "average", "minimum", "maximum", "sum", "unit"];
+/// The attributes of an activity. Its uuid is not read: nothing else in an export has one.
+const OF_ACTIVITY: [&str; 6] =
+    ["uuid", "workoutActivityType", "startDate", "endDate", "duration", "durationUnit"];
+/// The attributes of a place.
+const OF_LOCATION: [&str; 8] = [
+    "date",
+    "latitude",
+    "longitude",
+    "altitude",
+    "speed",
+    "course",
+    "horizontalAccuracy",
+    "verticalAccuracy",
 ];
 
 impl Converter {
@@ -85,17 +108,17 @@ impl Converter {
             duration: duration(element)?,
             ..Workout::default()
         };
-        if let Some(name) = attributes.unknown {
-            skipped.add_unknown_attribute(name);
-        }
+        attributes.count_unknown(element, skipped)?;
+        let mut parts = Vec::new();
         for child in element.children() {
             match child.name() {
-                "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
+                "MetadataEntry" => self.metadata_entry(&child, &mut metadata, skipped)?,
                 "WorkoutEvent" => workout.events.push(self.event(&child, skipped)?),
-                "WorkoutStatistics" => workout.statistics.push(self.statistic(&child)?),
+                "WorkoutStatistics" => workout.statistics.extend(self.statistic(&child, skipped)?),
                 "WorkoutActivity" => {
                     let part = self.activity(&child, workout.activity, span.1, skipped)?;
                     workout.activities.push(part);
+                    parts.push(child);
                 }
                 "WorkoutRoute" => {
                     for path in references(&child) {
@@ -109,11 +132,19 @@ impl Converter {
                 name => skipped.add_unknown(name),
             }
         }
+        for event in parts.iter().flat_map(Element::children).filter(|child| child.name() == "WorkoutEvent") {
+            // An event of a part is one of the workout; most exports write it in both places.
+            let event = self.event(&event, skipped)?;
+            if !workout.events.contains(&event) {
+                workout.events.push(event);
+            }
+        }
         self.totals(element, &mut workout)?;
         Ok((workout, metadata))
     }
 
     fn event(&mut self, element: &Element<'_>, skipped: &mut Skipped) -> Result<WorkoutEvent, Reason> {
+        check_attributes(element, |name| OF_EVENT.contains(&name), skipped)?;
         element.children().for_each(|_| skipped.add(Skip::PartMetadata));
         let name = text(element.get("type").ok_or("expected the type of a workout event, found none")?);
         let short = name.strip_prefix(EVENT).unwrap_or(&name);
@@ -128,16 +159,22 @@ impl Converter {
         })
     }
 
-    fn statistic(&mut self, element: &Element<'_>) -> Result<Statistic, Reason> {
+    /// A statistic; nothing if it has no number and no unit, of which the DTD requires none.
+    fn statistic(
+        &mut self,
+        element: &Element<'_>,
+        skipped: &mut Skipped,
+    ) -> Result<Option<Statistic>, Reason> {
+        check_attributes(element, |name| OF_STATISTIC.contains(&name), skipped)?;
         let of = self.kind(element.get("type"))?;
-        Ok(Statistic {
-            kind: of.kind,
-            unit: self.unit(element.get("unit"))?,
-            sum: optional_number("sum", element.get("sum"))?,
-            average: optional_number("average", element.get("average"))?,
-            minimum: optional_number("minimum", element.get("minimum"))?,
-            maximum: optional_number("maximum", element.get("maximum"))?,
-        })
+        let number = |name| optional_number(name, element.get(name));
+        let numbers = [number("sum")?, number("average")?, number("minimum")?, number("maximum")?];
+        let unit = element.get("unit");
+        if unit.is_none() && numbers == [None; 4] {
+            return Ok(None);
+        }
+        let [sum, average, minimum, maximum] = numbers;
+        Ok(Some(Statistic { kind: of.kind, unit: self.unit(unit)?, sum, average, minimum, maximum }))
     }
 
     fn activity(
@@ -151,20 +188,23 @@ impl Converter {
             Some(constant) => activity(Some(constant))?.unwrap_or(OTHER),
             None => whole,
         };
-        let is_statistic = |child: &Element<'_>| child.name() == "WorkoutStatistics";
-        for child in element.children().filter(|child| !is_statistic(child)) {
+        check_attributes(element, |name| OF_ACTIVITY.contains(&name), skipped)?;
+        let mut statistics = Vec::new();
+        for child in element.children() {
             match child.name() {
+                "WorkoutStatistics" => statistics.extend(self.statistic(&child, skipped)?),
+                // Read with those of the workout.
+                "WorkoutEvent" => {}
                 "MetadataEntry" => skipped.add(Skip::PartMetadata),
                 name => skipped.add_unknown(name),
             }
         }
-        let statistics = element.children().filter(is_statistic);
         Ok(Activity {
             activity: of,
             start: instant("startDate", element.get("startDate"))?,
             end: element.get("endDate").map_or(Ok(end), |date| instant("endDate", Some(date)))?,
             duration: duration(element)?,
-            statistics: statistics.map(|child| self.statistic(&child)).collect::<Result<_, _>>()?,
+            statistics,
         })
     }
 
@@ -194,13 +234,15 @@ impl Converter {
     fn route(&mut self, element: &Element<'_>, out: &mut Made) -> Result<(), Failure> {
         let kind = named(ROUTE);
         let attributes = Attributes::of(element)?;
-        let mut metadata = Metadata::default();
+        let (mut metadata, mut skipped) = (Metadata::default(), Skipped::default());
+        attributes.count_unknown(element, &mut skipped)?;
         let mut locations = Vec::new();
         for child in element.children() {
             match child.name() {
-                "Location" => locations.push(location(&child)?),
-                "MetadataEntry" => self.metadata_entry(&child, &mut metadata)?,
-                _ => {}
+                "Location" => locations.push(location(&child, &mut skipped)?),
+                "MetadataEntry" => self.metadata_entry(&child, &mut metadata, &mut skipped)?,
+                "FileReference" => check_attributes(&child, |name| name == "path", &mut skipped)?,
+                name => skipped.add_unknown(name),
             }
         }
         let paths: Vec<Name> = references(element).collect();
@@ -211,6 +253,7 @@ impl Converter {
         if !self.is_wanted(kind, span.0, &mut out.skipped) {
             return Ok(());
         }
+        out.skipped.take(&mut skipped);
         let origin = self.origin(&attributes);
         if !locations.is_empty() {
             let value = Value::Route(Arc::new(Route { locations }));
@@ -289,7 +332,8 @@ fn distance(activity: u32) -> &'static str {
     }
 }
 
-fn location(element: &Element<'_>) -> Result<Location, Reason> {
+fn location(element: &Element<'_>, skipped: &mut Skipped) -> Result<Location, Reason> {
+    check_attributes(element, |name| OF_LOCATION.contains(&name), skipped)?;
     Ok(Location {
         time: instant("date", element.get("date"))?,
         latitude: number("latitude", element.get("latitude"))?,

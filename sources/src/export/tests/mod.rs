@@ -1,4 +1,5 @@
 mod beside;
+mod parts;
 
 use std::{io::Cursor, path::PathBuf, sync::Arc};
 
@@ -639,6 +640,12 @@ async fn what_is_not_wanted_is_not_read() {
     wrong.subject = Some(String::new());
     let keys: Vec<String> = wrong.check().iter().map(|problem| problem.key_path.join(".")).collect();
     assert_eq!(keys, ["path", "types.0", "subject", "since"]);
+    (wrong.since, wrong.until) = (Some("2026-03-02".into()), Some("2026-03-02T01:00:00+01:00".into()));
+    let last = wrong.check().pop().unwrap();
+    assert_eq!(
+        (last.key_path.join("."), last.message.contains("nothing is between")),
+        ("until".to_owned(), true)
+    );
     assert_eq!(bench.read(wrong, None).await.error.unwrap().kind(), ErrorKind::Config);
 }
 
