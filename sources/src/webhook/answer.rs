@@ -113,14 +113,18 @@ impl Refusal {
             Refusal::NoSuchPath => "nothing is received at this path",
             Refusal::WrongMethod => "records are received by POST",
             Refusal::TooSlow => "the body did not come in time",
-            Refusal::IdReused => "this id was used for another body; nothing was stored, send it under an id of its own",
+            Refusal::IdReused => {
+                "this id was used for another body; nothing was stored, send it under an id of its own"
+            }
             Refusal::TooLarge => "the body is larger than is received here; send it in parts",
             Refusal::WrongType => {
                 "expected Content-Type application/json or application/x-ndjson, and Content-Encoding gzip, deflate, zstd or none"
             }
             Refusal::Busy => "too many bodies at once; try again",
             Refusal::Full => "nothing more can be stored for now; try again",
-            Refusal::Unavailable => "it could not be made sure that the body is kept; send it again under the same id",
+            Refusal::Unavailable => {
+                "it could not be made sure that the body is kept; send it again under the same id"
+            }
         }
     }
 

@@ -1,9 +1,6 @@
 //! Bodies: received, counted and inflated within bounds.
 
-use std::{
-    io::Read,
-    sync::Arc,
-};
+use std::{io::Read, sync::Arc};
 
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -86,8 +83,15 @@ impl Budget {
 ///
 /// # Errors
 /// `TooLarge` when it has more, `Busy` when there is no room, `Malformed` when it is not what `encoding` says.
-pub fn inflate(body: &[u8], encoding: Encoding, limit: usize, budget: &mut Budget) -> Result<Vec<u8>, Refusal> {
-    let broken = || Refusal::broken("the body can't be decompressed; it is not what Content-Encoding says, or is cut off");
+pub fn inflate(
+    body: &[u8],
+    encoding: Encoding,
+    limit: usize,
+    budget: &mut Budget,
+) -> Result<Vec<u8>, Refusal> {
+    let broken = || {
+        Refusal::broken("the body can't be decompressed; it is not what Content-Encoding says, or is cut off")
+    };
     match encoding {
         Encoding::Identity => {
             if body.len() > limit {
@@ -126,7 +130,9 @@ fn read_all(mut from: impl Read, limit: usize, budget: &mut Budget) -> Result<Ve
     let mut chunk = [0; CHUNK];
     loop {
         let read = from.read(&mut chunk).map_err(|_| {
-            Refusal::broken("the body can't be decompressed; it is not what Content-Encoding says, or is cut off")
+            Refusal::broken(
+                "the body can't be decompressed; it is not what Content-Encoding says, or is cut off",
+            )
         })?;
         if read == 0 {
             return Ok(content);

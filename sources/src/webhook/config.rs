@@ -264,20 +264,25 @@ impl Configure for Config {
         let mut problems = Vec::new();
         if self.address().is_none() {
             problems.push(
-                Problem::new("listen", "expected an address with a port")
-                    .help("write it as \"127.0.0.1:8080\", or \"[::]:8443\" for all addresses of this machine"),
+                Problem::new("listen", "expected an address with a port").help(
+                    "write it as \"127.0.0.1:8080\", or \"[::]:8443\" for all addresses of this machine",
+                ),
             );
         }
         let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
         if !self.path.starts_with('/') || self.path.len() > MAX_PATH || !self.path.bytes().all(is_plain) {
             problems.push(
-                Problem::new("path", format!("expected a path of at most {MAX_PATH} bytes that begins with `/`"))
-                    .help("write it as \"/vitals\""),
+                Problem::new(
+                    "path",
+                    format!("expected a path of at most {MAX_PATH} bytes that begins with `/`"),
+                )
+                .help("write it as \"/vitals\""),
             );
         }
         if self.format != Format::Json {
             problems.push(
-                Problem::new("format", "bodies of this form are not received").help("leave it out, or say \"json\""),
+                Problem::new("format", "bodies of this form are not received")
+                    .help("leave it out, or say \"json\""),
             );
         }
         self.check_access(&mut problems);

@@ -20,14 +20,11 @@ use afferent_core::{
     secret::SecretSource,
 };
 use hyper::{HeaderMap, header};
-use ring::{
-    hmac,
-    rand::SystemRandom,
-};
+use ring::{hmac, rand::SystemRandom};
 
 use super::{
     config::is_token,
-    signature::{Signed, SigningKey},
+    signature::{Signed, SigningKey, is_signed},
 };
 
 /// How often files of secrets are looked at, while there are requests: soon enough for whoever has just changed one.
@@ -104,14 +101,9 @@ impl Keys {
         (scheme.eq_ignore_ascii_case("bearer") && is_known).then_some(Proof::Done)
     }
 
-    /// Whether `signed` is ours: `content` is its prefix and the body as it was sent.
-    pub fn has_signed(&self, signed: &Signed<'_>, content: &[u8]) -> bool {
-        signed.is_by(&self.signing, content)
-    }
-
-    /// Whether bearer tokens are asked for.
-    pub(super) fn has_tokens(&self) -> bool {
-        !self.tokens.is_empty()
+    /// Whether one of `signatures` is ours: `content` is the prefix of what is signed and the body as it was sent.
+    pub fn has_signed(&self, signatures: &str, content: &[u8]) -> bool {
+        is_signed(&self.signing, signatures, content)
     }
 }
 
@@ -188,10 +180,7 @@ async fn read(secrets: &[SecretSource], tokens: &[SecretSource], blocking: &Bloc
                 sources.iter().map(SecretSource::read).collect()
             };
             let (secrets, tokens) = (all(&secrets)?, all(&tokens)?);
-            Keys::new(
-                secrets.iter().map(|secret| secret.expose()),
-                tokens.iter().map(|token| token.expose()),
-            )
+            Keys::new(secrets.iter().map(|secret| secret.expose()), tokens.iter().map(|token| token.expose()))
         })
         .await?
 }

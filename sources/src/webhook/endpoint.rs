@@ -2,12 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use afferent_core::{
-    Committed, Result, SourceCx,
-    blocking::Blocking,
-    clock::Clock,
-    event::StageEvents,
-};
+use afferent_core::{Committed, Result, SourceCx, blocking::Blocking, clock::Clock, event::StageEvents};
 use afferent_formats::{DecoderOptions, wire::WireDecoder};
 use http_body_util::BodyExt;
 use hyper::{
@@ -39,7 +34,8 @@ const INLINE_BYTES: usize = 64 << 10;
 const MAX_CHECKS: usize = 4;
 /// The media types that are read. Without one it is not: a browser sends such a request from any page, and asks first before it
 /// sends one with these.
-const MEDIA_TYPES: [&str; 4] = ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl"];
+const MEDIA_TYPES: [&str; 4] =
+    ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl"];
 
 /// One path: whom it lets in, what it takes, and where that goes.
 #[derive(Debug)]
@@ -169,13 +165,11 @@ impl Endpoint {
         mut budget: Budget,
         has_id: bool,
     ) -> Result<Good, Refusal> {
-        let mut before = 0;
-        if let Proof::Signature(proof) = proof {
-            before = proof.prefix().len();
-            if !keys.has_signed(&proof, &signed) {
-                return Err(Refusal::Unauthorized);
-            }
-        }
+        let (before, signatures) = match proof {
+            Proof::Done => (0, None),
+            Proof::Signature(proof) => (proof.prefix().len(), Some(proof.signatures.to_owned())),
+        };
+        let keys = keys.clone();
         let limit = usize::try_from(self.config.max_body.0).unwrap_or(usize::MAX);
         let strict = self.config.strict;
         let decoder = self.decoders().pop();
@@ -183,6 +177,9 @@ impl Endpoint {
         let is_small = encoding == Encoding::Identity && signed.len() <= INLINE_BYTES;
         let work = move || {
             let checked = (|| {
+                if signatures.is_some_and(|signatures| !keys.has_signed(&signatures, &signed)) {
+                    return Err(Refusal::Unauthorized);
+                }
                 let content = if encoding == Encoding::Identity {
                     let mut content = signed;
                     content.drain(..before);
@@ -267,7 +264,9 @@ fn id(headers: &HeaderMap) -> Result<Option<BodyId>, Refusal> {
         if let Some(value) = headers.get(name) {
             let value = value.to_str().ok().filter(|value| (1..=MAX_ID).contains(&value.len()));
             let value = value.ok_or_else(|| {
-                Refusal::broken("expected an id of 1 to 256 characters of ASCII in webhook-id, or Idempotency-Key")
+                Refusal::broken(
+                    "expected an id of 1 to 256 characters of ASCII in webhook-id, or Idempotency-Key",
+                )
             })?;
             return Ok(Some(BodyId::new(name, value)));
         }

@@ -78,7 +78,9 @@ impl Head {
             )));
         }
         let Some((head, content)) = entry.split_at_checked(HEAD).filter(|_| version == VERSION) else {
-            return Err(Error::state("an entry of the webhook's log is no body; it was written by another program"));
+            return Err(Error::state(
+                "an entry of the webhook's log is no body; it was written by another program",
+            ));
         };
         fn at<const N: usize>(head: &[u8], from: usize) -> [u8; N] {
             head[from..from + N].try_into().expect("the head is as long as that")

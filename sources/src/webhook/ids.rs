@@ -10,12 +10,16 @@ use afferent_core::{
     Error, Result, Timestamp,
     disk::Disk,
     random::Random,
-    segment_log::{Appended, Entries, LogId, LogLimits, LogPosition, SegmentLog},
+    segment_log::{Appended, Damage, Entries, LogId, LogLimits, LogPosition, SegmentLog},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{KEPT, REPLAY_WINDOW, answer::Refusal, frame::{BodyId, Head}};
+use super::{
+    KEPT, REPLAY_WINDOW,
+    answer::Refusal,
+    frame::{BodyId, Head},
+};
 
 /// Rows of a block: some 60 KiB.
 const BLOCK_ROWS: usize = 1024;
@@ -146,9 +150,9 @@ impl Ids {
     /// An entry is durable.
     pub(super) fn stored(&mut self, position: LogPosition, bytes: u64, head: &Head) {
         let number = position.number();
-        let row = head.id.map(|id| {
-            (id, Seen { received: head.received, hash: head.hash, records: head.records, number })
-        });
+        let row = head
+            .id
+            .map(|id| (id, Seen { received: head.received, hash: head.hash, records: head.records, number }));
         if let Some((id, seen)) = row {
             self.in_flight.remove(&id);
             self.insert(id, seen);
@@ -275,7 +279,11 @@ impl Blocks {
     ) -> Result<OpenedBlocks> {
         let limits = LogLimits::new(SPARE_BYTES + max_ids * ROW_BYTES);
         let (log, recovery) = SegmentLog::open(disk, directory, limits, None, random)?;
-        let lost = |damage| format!("ids of the webhook are lost: {damage}; a request that its sender repeats may be stored twice");
+        let lost = |damage: &Damage| {
+            format!(
+                "ids of the webhook are lost: {damage}; a request that its sender repeats may be stored twice"
+            )
+        };
         let mut alarms: Vec<String> = recovery.damage.iter().map(lost).collect();
         let mut blocks = Blocks { log, blocks: VecDeque::new(), of: None, last: None };
         let mut ids = Vec::new();

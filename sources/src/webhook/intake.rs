@@ -54,7 +54,7 @@ pub(super) struct Intake {
     full: AtomicBool,
     /// Bytes of the log, about.
     bytes: AtomicU64,
-    pub(super) progress: Progress,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// What opening gives.
@@ -89,7 +89,9 @@ pub(super) fn open(
 
 /// What is said of damage in the log.
 pub(super) fn lost(damage: &afferent_core::segment_log::Damage) -> String {
-    format!("bodies that were acknowledged are lost from the webhook's log: {damage}; ask their senders to send them again")
+    format!(
+        "bodies that were acknowledged are lost from the webhook's log: {damage}; ask their senders to send them again"
+    )
 }
 
 /// A body that was taken, or was before.
@@ -105,7 +107,7 @@ impl Intake {
     pub(super) fn new(
         opened: Opened,
         limits: LogLimits,
-        done: u64,
+        progress: Arc<Progress>,
         clock: Arc<dyn Clock>,
         blocking: Blocking,
         events: StageEvents,
@@ -126,7 +128,7 @@ impl Intake {
             broken: CancellationToken::new(),
             full: AtomicBool::new(false),
             bytes: AtomicU64::new(bytes),
-            progress: Progress::new(done),
+            progress,
         }
     }
 
@@ -183,7 +185,9 @@ impl Intake {
             drop(budget);
             sender.send_replace(Some(outcome));
             intake.arrived.notify_one();
-            if intake.ids().is_due() && let Ok(_alone) = intake.indexing.try_lock() {
+            if intake.ids().is_due()
+                && let Ok(_alone) = intake.indexing.try_lock()
+            {
                 // If it fails, that was said.
                 let _ = intake.index(|_| true).await;
             }
@@ -293,7 +297,8 @@ struct Pulls {
 }
 
 impl Progress {
-    fn new(done: u64) -> Progress {
+    /// Everything before entry `done` is committed.
+    pub(super) fn new(done: u64) -> Progress {
         let state = Mutex::new(Pulls { given: VecDeque::new(), committed: done });
         Progress { state, told_forgotten: AtomicBool::new(false) }
     }
@@ -322,7 +327,11 @@ impl Progress {
     ///
     /// # Errors
     /// `Unavailable` when the source ends before that.
-    pub(super) async fn wait(&self, number: u64, mut committed: watch::Receiver<Committed>) -> Result<(), Refusal> {
+    pub(super) async fn wait(
+        &self,
+        number: u64,
+        mut committed: watch::Receiver<Committed>,
+    ) -> Result<(), Refusal> {
         loop {
             let pulls = committed.borrow_and_update().pulls;
             if self.committed(pulls) > number {

@@ -216,7 +216,10 @@ mod tests {
     /// Scenario: bodies that are cut off, or not what they begin as. Guarantees: G1, each is refused.
     #[test]
     fn what_is_cut_off_is_refused() {
-        for bad in ["[", "[{}", "[{},", "[{},]", "[,{}]", "[{}]]", "[{}] {}", "[{} {}]", "{", "{}]", "{},{}", "\"", "nul"] {
+        for bad in [
+            "[", "[{}", "[{},", "[{},]", "[,{}]", "[{}]]", "[{}] {}", "[{} {}]", "{", "{}]", "{},{}", "\"",
+            "nul",
+        ] {
             assert!(items(bad).is_err(), "{bad}: {:?}", items(bad));
         }
     }
@@ -229,7 +232,13 @@ mod tests {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             for levels in [1_000, 100_000] {
                 let deep = format!("{}1{}", open.repeat(levels), close.repeat(levels));
-                for body in [deep.clone(), open.repeat(levels), format!("{{\"metadata\":{{\"a\":{deep}}}}}"), format!("{{\"value\":{deep}}}"), format!("{{\"value\":{{\"json\":{deep}}}}}")] {
+                for body in [
+                    deep.clone(),
+                    open.repeat(levels),
+                    format!("{{\"metadata\":{{\"a\":{deep}}}}}"),
+                    format!("{{\"value\":{deep}}}"),
+                    format!("{{\"value\":{{\"json\":{deep}}}}}"),
+                ] {
                     assert!(check_records(body.as_bytes(), &mut decoder, drop).is_err(), "{levels}");
                 }
             }

@@ -4,13 +4,7 @@
 //! needs to be in force), for its body (the endpoint's), for the next request, and for the end of a connection that is asked
 //! to end. HTTP/2 is spoken where TLS has agreed on it; what it buffers and how many streams it opens is bounded.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use afferent_core::{Error, Result, blocking::Blocking, clock};
 use hyper::{
@@ -172,7 +166,11 @@ impl Listener {
         }
     }
 
-    async fn speak(self: Arc<Listener>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, is_h2: bool) {
+    async fn speak(
+        self: Arc<Listener>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        is_h2: bool,
+    ) {
         let busy = watch::Sender::new(0_usize);
         let requests = busy.subscribe();
         let routes = self.routes.clone();
@@ -223,7 +221,8 @@ impl Listener {
 async fn idle(mut requests: watch::Receiver<usize>, limit: Duration) {
     loop {
         let is_idle = *requests.borrow_and_update() == 0;
-        let changed = if is_idle { timeout(limit, requests.changed()).await } else { Ok(requests.changed().await) };
+        let changed =
+            if is_idle { timeout(limit, requests.changed()).await } else { Ok(requests.changed().await) };
         // No request in time, or none any more.
         if !matches!(changed, Ok(Ok(()))) {
             return;

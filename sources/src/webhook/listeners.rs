@@ -44,7 +44,13 @@ impl Listeners {
 
     /// The addresses that are bound.
     pub async fn bound(&self) -> Vec<SocketAddr> {
-        self.all.lock().await.iter().filter(|listener| !listener.is_stopped()).map(|listener| listener.address).collect()
+        self.all
+            .lock()
+            .await
+            .iter()
+            .filter(|listener| !listener.is_stopped())
+            .map(|listener| listener.address)
+            .collect()
     }
 
     /// Listens for `endpoint` where `config` says.
@@ -55,7 +61,8 @@ impl Listeners {
         let address = config.address().ok_or_else(|| Error::config("`listen` is no address with a port"))?;
         let settings = ListenerSettings::of(config);
         let mut all = self.all.lock().await;
-        if let Some(listener) = all.iter().find(|listener| address.port() != 0 && listener.address == address) {
+        if let Some(listener) = all.iter().find(|listener| address.port() != 0 && listener.address == address)
+        {
             match listener.routes.add(&config.path, endpoint.clone()) {
                 Ok(()) => {
                     let lease = Lease { routes: listener.routes.clone(), path: config.path.clone(), address };

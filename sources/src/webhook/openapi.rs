@@ -9,7 +9,10 @@ use super::answer::Refusal;
 /// Every refusal there is, with what it means.
 fn refusals() -> [(Refusal, &'static str); 11] {
     [
-        (Refusal::broken(""), "the body is not in the wire form, is cut off, or can't be decompressed; nothing was stored"),
+        (
+            Refusal::broken(""),
+            "the body is not in the wire form, is cut off, or can't be decompressed; nothing was stored",
+        ),
         (Refusal::Unauthorized, "no proof that the sender may post, or not a good one"),
         (Refusal::NoSuchPath, "no pipeline receives at this path"),
         (Refusal::WrongMethod, "another method than `POST`"),
@@ -19,7 +22,10 @@ fn refusals() -> [(Refusal, &'static str); 11] {
         (Refusal::WrongType, "`Content-Type` or `Content-Encoding` is none of those below"),
         (Refusal::Busy, "bodies in memory are at their bound (`busy`), or the log or the ids are (`full`)"),
         (Refusal::Full, ""),
-        (Refusal::Unavailable, "not durable, or not committed, within `ack_timeout`: send it again under the same id"),
+        (
+            Refusal::Unavailable,
+            "not durable, or not committed, within `ack_timeout`: send it again under the same id",
+        ),
     ]
 }
 
@@ -49,9 +55,7 @@ pub fn openapi() -> Value {
             });
         }
     }
-    let header = |name: &str, meaning: &str| {
-        json!({ "name": name, "in": "header", "required": false, "description": meaning, "schema": { "type": "string" } })
-    };
+    let header = |name: &str, meaning: &str| json!({ "name": name, "in": "header", "required": false, "description": meaning, "schema": { "type": "string" } });
     let codes: Vec<&str> = refusals().iter().map(|(refusal, _)| refusal.code()).collect();
     json!({
         "openapi": "3.1.0",

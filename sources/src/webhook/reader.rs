@@ -99,7 +99,9 @@ impl Reader {
             // After a restart: what was given before it is passed over.
             let passed = if self.cursor == Cursor::default() { std::mem::take(&mut self.done) } else { 0 };
             loop {
-                if self.done >= passed && (batch.len() + rejects.len() >= limits.records || batch.bytes() >= limits.bytes) {
+                if self.done >= passed
+                    && (batch.len() + rejects.len() >= limits.records || batch.bytes() >= limits.bytes)
+                {
                     self.cursor = items.cursor();
                     return Ok(());
                 }
@@ -113,7 +115,8 @@ impl Reader {
                     Ok(record) => batch.push(record),
                     // By another version, which knew less, or more.
                     Err(refused) => {
-                        let location = format!("webhook entry {}, record {}", entry.position.number(), self.done);
+                        let location =
+                            format!("webhook entry {}, record {}", entry.position.number(), self.done);
                         let mut reject = Reject::raw(item.as_bytes(), refused.reason, location);
                         reject.key = refused.id.map(|id| id.to_string());
                         rejects.push(reject);

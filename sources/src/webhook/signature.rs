@@ -96,14 +96,23 @@ impl Signed<'_> {
 
     /// Whether one of `keys` has signed `content`, which is the prefix and the body. Takes as long whichever did, or none.
     pub fn is_by(&self, keys: &[SigningKey], content: &[u8]) -> bool {
-        let mut found = false;
-        for signature in self.signatures.split_ascii_whitespace().take(MAX_SIGNATURES) {
-            let Some(encoded) = signature.strip_prefix("v1,") else { continue };
-            let Ok(tag) = BASE64.decode(encoded) else { continue };
-            for key in keys {
-                found |= hmac::verify(&key.0, content, &tag).is_ok();
-            }
-        }
-        found
+        is_signed(keys, self.signatures, content)
     }
+}
+
+/// Whether one of `signatures` is that of one of `keys` for `content`. Each key goes through the content once, however many
+/// signatures there are; tags are compared by tags of theirs, which takes as long wherever they differ.
+pub(super) fn is_signed(keys: &[SigningKey], signatures: &str, content: &[u8]) -> bool {
+    let tags: Vec<Vec<u8>> = signatures
+        .split_ascii_whitespace()
+        .take(MAX_SIGNATURES)
+        .filter_map(|signature| BASE64.decode(signature.strip_prefix("v1,")?).ok())
+        .collect();
+    if tags.is_empty() {
+        return false;
+    }
+    keys.iter().fold(false, |found, SigningKey(key)| {
+        let expected = hmac::sign(key, hmac::sign(key, content).as_ref());
+        tags.iter().fold(found, |found, tag| found | hmac::verify(key, tag, expected.as_ref()).is_ok())
+    })
 }

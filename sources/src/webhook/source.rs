@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     Config, Listeners,
     endpoint::Endpoint,
-    intake::{self, Intake, trimmable},
+    intake::{self, Intake, Progress, trimmable},
     listeners::Lease,
     position::Place,
     reader::{Reader, Step},
@@ -99,7 +99,7 @@ impl Source for Webhook {
             events: cx.events,
             limits: cx.limits,
         };
-        let (intake, reader) = world.open(place).await?;
+        let (intake, reader) = world.open(place, None).await?;
         endpoint.set_intake(Some(intake.clone()));
         let lease = match self.listeners.listen(&self.config, endpoint.clone()).await {
             Ok(lease) => lease,
@@ -146,8 +146,13 @@ impl Drop for Open {
 }
 
 impl World {
-    /// Opens the log, for reading on at `place`, or from its first entry.
-    async fn open(&mut self, place: Option<Place>) -> Result<(Arc<Intake>, Reader)> {
+    /// Opens the log, for reading on at `place`, or from its first entry. Without `progress`, everything before that is
+    /// committed.
+    async fn open(
+        &mut self,
+        place: Option<Place>,
+        progress: Option<Arc<Progress>>,
+    ) -> Result<(Arc<Intake>, Reader)> {
         let (disk, directory, now) = (self.disk.clone(), self.directory.clone(), self.clock.now());
         let (limits, max_ids) = (self.config.log_limits(), self.config.max_ids);
         let mut random = self.random.fork();
@@ -177,7 +182,8 @@ impl World {
         };
         let reader = Reader::new(opened.log.reader(from), done, self.config.strict);
         let (clock, blocking, events) = (self.clock.clone(), self.blocking.clone(), self.events.clone());
-        let intake = Intake::new(opened, limits, from.number(), clock, blocking, events);
+        let progress = progress.unwrap_or_else(|| Arc::new(Progress::new(from.number())));
+        let intake = Intake::new(opened, limits, progress, clock, blocking, events);
         Ok((Arc::new(intake), reader))
     }
 }
@@ -187,7 +193,9 @@ impl Open {
         loop {
             if self.intake.broken.is_cancelled() {
                 if !std::mem::replace(&mut self.told_broken, true) {
-                    return Err(Error::transient("the webhook's log could not be written; it is opened again"));
+                    return Err(Error::transient(
+                        "the webhook's log could not be written; it is opened again",
+                    ));
                 }
                 self.reopen().await?;
             }
@@ -223,7 +231,7 @@ impl Open {
     async fn reopen(&mut self) -> Result<()> {
         self.endpoint.set_intake(None);
         self.intake.close().await?;
-        let (intake, reader) = self.world.open(Some(self.place)).await?;
+        let (intake, reader) = self.world.open(Some(self.place), Some(self.intake.progress.clone())).await?;
         (self.intake, self.reader) = (intake.clone(), Some(reader));
         (self.drained, self.told_broken, self.trimmed) = (false, false, None);
         self.endpoint.set_intake(Some(intake));
@@ -276,7 +284,8 @@ impl Open {
 
     /// Whether it was woken because there is no room, and can do something about it.
     fn needs_room(&self) -> bool {
-        self.intake.is_full() && self.trimmable().is_some_and(|to| self.trimmed.is_none_or(|(done, _)| done < to))
+        self.intake.is_full()
+            && self.trimmable().is_some_and(|to| self.trimmed.is_none_or(|(done, _)| done < to))
     }
 
     /// Whether only older checkpoints keep a full log from being trimmed, and no newer one was asked for.
