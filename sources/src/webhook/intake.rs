@@ -23,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::Refusal,
+    blocks::Blocks,
     body::Budget,
     frame::{BodyId, Head},
-    ids::{Blocks, Due, Found, Ids, Outcome, Outcomes, Seen, recover},
+    ids::{Due, Found, Ids, Outcome, Outcomes, Seen, recover},
     position::Place,
     tasks,
 };

@@ -62,6 +62,7 @@
 //! `max_body` is refused when it passes that, not after.
 
 mod answer;
+mod blocks;
 mod body;
 mod config;
 mod credentials;

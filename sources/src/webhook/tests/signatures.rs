@@ -219,7 +219,8 @@ async fn who_is_let_in() {
     let mut answers = Vec::new();
     for post in refused {
         let got = client.send(post).await;
-        answers.push((got.status, got.body, got.header("www-authenticate").map(str::to_owned)));
+        let challenge = got.header("www-authenticate").map(str::to_owned);
+        answers.push((got.status, got.body, challenge));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(answers[0].0, 401);
