@@ -13,6 +13,7 @@
 //! | [`mailbox`], [`event`], [`queue`] | the only ways in and out of a pipeline's task |
 //! | [`segment_log`], [`guard`] | what queues on disk are made of, and who may write to them |
 //! | [`clock`], [`disk`], [`random`], [`blocking`] | the world, injected |
+//! | [`config`], [`secret`] | what stages are told, and what is never printed |
 //!
 //! It knows no TOML, HTTP, XML or JSON.
 
@@ -37,6 +38,7 @@ pub mod queue;
 pub mod random;
 pub mod record;
 pub mod reject;
+pub mod secret;
 pub mod segment_log;
 mod snapshot;
 pub mod stage;

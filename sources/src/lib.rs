@@ -6,6 +6,7 @@
 //! | `export` | an Apple Health export |
 //! | `file` | files of NDJSON or CSV |
 //! | [`queue`] | a queue on disk, which other pipelines fill |
+//! | `webhook` | what is posted to an HTTP listener |
 
 #[cfg(feature = "export")]
 pub mod export;
@@ -13,3 +14,5 @@ pub mod export;
 pub mod file;
 pub mod healthkit;
 pub mod queue;
+#[cfg(feature = "webhook")]
+pub mod webhook;
