@@ -282,6 +282,7 @@ impl Running {
                 pipeline: name.clone(),
                 settings: self.settings,
                 store: world.store.clone(),
+                claim: Default::default(),
                 clock: Arc::new(TestClock::new(start)),
                 disk: world.disk.shared(),
                 random: random.fork(),

@@ -21,6 +21,7 @@ use afferent_core::{
     engine::{self, Claim, EngineCx, Outcome},
     event::Events,
     mailbox::mailbox,
+    queue::disk::Queues,
     random::Random,
 };
 use afferent_tests::shared_store::SharedStore;
@@ -55,10 +56,12 @@ async fn own(directory: &Path, claim: Claim) -> Result<Outcome> {
     let spec = definition.spec().map_err(bad)?;
     let (_mailbox, commands) = mailbox();
     let (events, mut heard) = Events::alone(spec.name.clone());
+    let store = Arc::new(SharedStore::open(&directory.join("store.db"))?);
     let cx = EngineCx {
         pipeline: spec.name.clone(),
         settings: spec.settings,
-        store: Arc::new(SharedStore::open(&directory.join("store.db"))?),
+        queues: Queues::new(OsDisk::shared(), directory.join("queues"), store.clone()),
+        store,
         claim,
         clock: SystemClock::shared(),
         disk: OsDisk::shared(),

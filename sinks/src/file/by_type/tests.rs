@@ -34,7 +34,10 @@ fn open_files(around: &Surroundings, token: Option<Token>, generation: u64) -> B
     let config = per_type(around, Format::Json);
     let names = Names::of(&config.path).unwrap();
     let type_names = TypeNames::of(&config.path).unwrap().unwrap();
-    ByType::open(&config, names, type_names, around.sink(token, generation)).unwrap().0
+    let resumes = token.is_some();
+    let cx = around.sink(token, generation);
+    let guard = Guard::take(&*cx.disk, &names, cx.fence.clone(), resumes, false).unwrap();
+    ByType::open(&config, names, type_names, cx, guard).unwrap().0
 }
 
 /// Scenario: a crash after a new type's first records and before their save, twice; then a restart from an older
