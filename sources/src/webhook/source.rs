@@ -199,6 +199,7 @@ impl Open {
                 }
                 self.reopen().await?;
             }
+            self.trim().await;
             let step = self.step().await?;
             step.alarms.iter().for_each(|alarm| self.world.events.alarm(alarm));
             let moved = step.place.entry != self.place.entry || step.place.done != self.place.done;
@@ -305,7 +306,7 @@ impl Open {
         let now = clock::instant();
         let is_early = self.trimmed.is_some_and(|(_, at)| now.duration_since(at) < TRIM_EVERY);
         let intake = &self.intake;
-        if !is_new || !intake.wants_trimming() || (is_early && !intake.is_full()) {
+        if !is_new || !intake.wants_trimming() || (is_early && !intake.is_pressed()) {
             return;
         }
         // If it fails the log is broken, and the next pull says so.
