@@ -125,6 +125,7 @@ impl Gate {
             };
             match wait {
                 Some(until) => tokio::select! {
+                    biased;
                     () = clock::sleep_until(until) => {}
                     () = changed => {}
                 },
