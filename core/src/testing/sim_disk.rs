@@ -407,7 +407,8 @@ impl State {
     /// Takes an operation into the trace: its kind, what it is about, and what it brings.
     fn note(&mut self, op: Op, about: &[u8], bytes: &[u8]) {
         for part in [&self.trace.to_le_bytes()[..], &[op as u8], about, bytes] {
-            self.trace = self.trace.rotate_left(23) ^ u64::from(crc32c::crc32c_append(self.trace as u32, part));
+            self.trace =
+                self.trace.rotate_left(23) ^ u64::from(crc32c::crc32c_append(self.trace as u32, part));
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The campaign for hours; see `afferent_tests::campaign`. `scripts/campaign` builds and starts it.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the repository's own, for people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program of the repository's own, for people"
+)]
 
 #[cfg(unix)]
 fn main() -> std::process::ExitCode {
@@ -23,8 +27,8 @@ mod plan {
 
     use afferent_tests::{
         campaign::{
-            Books, Case, Extent,
-            aborts, bit_flips, bombs, clock_jumps, cores, drive, is_deterministic, kills, outage, power_loss, recovery,
+            Books, Case, Extent, aborts, bit_flips, bombs, clock_jumps, cores, drive, is_deterministic,
+            kills, outage, power_loss, recovery,
             report::{Report, Row},
             seeds, sweep,
         },
@@ -74,7 +78,11 @@ mod plan {
                     "--commit" => asked.commit = value,
                     "--date" => asked.date = value,
                     "--page" => asked.page = value.into(),
-                    _ => return Err(format!("{word} is not known; --hours N, --only FAULT, --from SEED, --page FILE are")),
+                    _ => {
+                        return Err(format!(
+                            "{word} is not known; --hours N, --only FAULT, --from SEED, --page FILE are"
+                        ));
+                    }
                 }
             }
             Ok(asked)
@@ -128,7 +136,14 @@ mod plan {
         }
 
         /// Plays one fault, if it is wanted, after the seeds of it that failed before, and enters it.
-        fn fault(&mut self, fault: &'static str, what: &str, asked: &str, extent: Extent, case: impl Fn(u64) -> Case + Sync) {
+        fn fault(
+            &mut self,
+            fault: &'static str,
+            what: &str,
+            asked: &str,
+            extent: Extent,
+            case: impl Fn(u64) -> Case + Sync,
+        ) {
             if !self.wants(fault) {
                 return;
             }
@@ -195,14 +210,44 @@ mod plan {
             let length = (0..100).map(sweep::length).sum();
             let sweeps = Extent { first: 0, ..self.extent(length, 0.1) };
             let asked = format!("full, of 100 pipelines ({length} seeds)");
-            self.fault("sweep", "the n-th operation fails: full disk, I/O error, failed sync", &asked, sweeps, sweep::play);
-            self.fault("bit flip", "bits flip in the state directory", "100,000", self.extent(100_000, 0.12), bit_flips::play);
-            self.fault("clock", "clocks jump by ten years, the machine sleeps for 8 h", "20,000", self.extent(20_000, 0.06), clock_jumps::play);
-            self.fault("outage", "the receiver is away for up to 20 minutes", "2,000", self.extent(2_000, 0.03), outage::play);
+            self.fault(
+                "sweep",
+                "the n-th operation fails: full disk, I/O error, failed sync",
+                &asked,
+                sweeps,
+                sweep::play,
+            );
+            self.fault(
+                "bit flip",
+                "bits flip in the state directory",
+                "100,000",
+                self.extent(100_000, 0.12),
+                bit_flips::play,
+            );
+            self.fault(
+                "clock",
+                "clocks jump by ten years, the machine sleeps for 8 h",
+                "20,000",
+                self.extent(20_000, 0.06),
+                clock_jumps::play,
+            );
+            self.fault(
+                "outage",
+                "the receiver is away for up to 20 minutes",
+                "2,000",
+                self.extent(2_000, 0.03),
+                outage::play,
+            );
             self.fuzz();
             let left = self.part(1.0).saturating_sub(self.began.elapsed());
             let rest = Extent { limit: Some(left), ..self.extent(u64::MAX, 0.0) };
-            self.fault("power loss", "torn, reordered and lost writes", "as many as the hours allow", rest, power_loss::play);
+            self.fault(
+                "power loss",
+                "torn, reordered and lost writes",
+                "as many as the hours allow",
+                rest,
+                power_loss::play,
+            );
         }
 
         /// Nothing below can be trusted without.

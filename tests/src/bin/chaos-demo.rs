@@ -1,7 +1,11 @@
 //! A pipeline that is killed in a loop, with what was lost and what shows twice on the terminal. `scripts/chaos-demo` builds and
 //! starts it.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program of the repository's own, for people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program of the repository's own, for people"
+)]
 
 #[cfg(unix)]
 fn main() -> std::process::ExitCode {
@@ -42,7 +46,9 @@ mod demo {
 
     impl Counters {
         fn line(&self, now: Option<Seen>) -> String {
-            let under_way = now.map_or(String::new(), |seen| format!(", {} of {} records under way", seen.received, seen.given));
+            let under_way = now.map_or(String::new(), |seen| {
+                format!(", {} of {} records under way", seen.received, seen.given)
+            });
             let duplicated = self.duplicated + now.map_or(0, |seen| seen.duplicated);
             format!(
                 "{} kills, {} histories compared ({} records){under_way}: {} lost, {duplicated} duplicated; recovery {}",
@@ -136,7 +142,8 @@ mod demo {
         let interrupted = Arc::new(AtomicBool::new(false));
         let seen = interrupted.clone();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 while tokio::signal::ctrl_c().await.is_ok() {
                     if seen.swap(true, Ordering::Relaxed) {

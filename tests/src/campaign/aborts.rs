@@ -3,12 +3,15 @@
 //!
 //! The points are those that the crates list, so that a new one is played as soon as it is there.
 
-use std::{os::unix::process::ExitStatusExt, sync::OnceLock};
+use std::os::unix::process::ExitStatusExt;
 
 use afferent::sinks::upload;
 use afferent_core::engine;
 
-use super::Case;
+use super::{
+    Case,
+    machine::{runtime, seeded},
+};
 use crate::{
     given::Given,
     receiver::Script,
@@ -84,18 +87,4 @@ fn abort_and_finish(seed: u64, plans: &[String], binary: &str, case: &mut Case) 
     let found = sender.given.difference(&sender.receiver.books().committed);
     (case.lost, case.duplicated) = (found.lost, found.duplicated);
     runtime.block_on(sender.check(&ran.stdout))
-}
-
-/// What receivers of real processes run on; it lives as long as this process.
-pub(super) fn runtime() -> &'static tokio::runtime::Runtime {
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        runtime.expect("a runtime")
-    })
-}
-
-#[allow(clippy::disallowed_methods, reason = "the campaign's own seed")]
-pub(super) fn seeded(seed: u64) -> fastrand::Rng {
-    fastrand::Rng::with_seed(seed)
 }

@@ -45,13 +45,16 @@ pub fn play(seed: u64) -> Case {
             } else if told {
                 case.note("told what is lost or may repeat");
                 // Told or not, no value may change.
-                let changed = found.wrong.filter(|wrong| wrong.contains("changed") || wrong.contains("never given"));
+                let changed =
+                    found.wrong.filter(|wrong| wrong.contains("changed") || wrong.contains("never given"));
                 case.wrong = changed;
             } else {
                 (case.lost, case.duplicated, case.wrong) = (found.lost, found.duplicated, found.wrong);
             }
         }
-        Life::Failed(error) if error.kind() == ErrorKind::State => case.note("refused to start, and said why"),
+        Life::Failed(error) if error.kind() == ErrorKind::State => {
+            case.note("refused to start, and said why")
+        }
         life => case.blame(format!("{life:?}")),
     }
     case.wrong = case.wrong.map(|wrong| format!("{flipped}: {wrong}"));
@@ -107,9 +110,11 @@ fn flip(world: &World, random: &mut Random, case: &mut Case) -> String {
 fn tell(world: &World, life: &Life) -> bool {
     let alarmed = world.told.iter().any(|event| matches!(event, EventKind::Alarm { .. }));
     let dead = match life {
-        Life::Finished(outcome) => outcome.ledger.accounts.iter().any(|(sink, account)| {
-            account.dead > world.model.ledger.accounts[sink].dead
-        }),
+        Life::Finished(outcome) => outcome
+            .ledger
+            .accounts
+            .iter()
+            .any(|(sink, account)| account.dead > world.model.ledger.accounts[sink].dead),
         _ => false,
     };
     alarmed || dead

@@ -8,9 +8,7 @@ use std::{
 
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use afferent_core::clock;
-
-use super::{Case, aborts::runtime};
+use super::{Case, machine::pause};
 use crate::{Place, Ran, records::line};
 
 /// The longest item that a source takes, in MiB.
@@ -39,7 +37,9 @@ pub const BOMBS: &[Bomb] = &[
     ("a record of 100 MB of CSV", |place| {
         let header = "id,type,start,end,value,unit\n";
         let row = |number: u32| {
-            format!("00000000-0000-4000-8000-{number:012},HeartRate,2025-01-01T00:00:00Z,2025-01-01T00:00:00Z,61,count/min\n")
+            format!(
+                "00000000-0000-4000-8000-{number:012},HeartRate,2025-01-01T00:00:00Z,2025-01-01T00:00:00Z,61,count/min\n"
+            )
         };
         let text = format!("{header}{}\"{}\"\n{}", row(0), "7".repeat(LENGTH), row(1));
         dead_lettered(place, "in.csv", "csv", &text, "16 MiB", 2)
@@ -49,11 +49,20 @@ pub const BOMBS: &[Bomb] = &[
         between_two_lines(place, "in.ndjson", "json", &deep, "dead-lettered 1 record")
     }),
     ("metadata that are 100,000 deep", |place| {
-        let deep = format!("{},\"metadata\":{}1{}}}\n", line(7).trim_end().trim_end_matches('}'), "{\"a\":".repeat(DEPTH), "}".repeat(DEPTH));
+        let deep = format!(
+            "{},\"metadata\":{}1{}}}\n",
+            line(7).trim_end().trim_end_matches('}'),
+            "{\"a\":".repeat(DEPTH),
+            "}".repeat(DEPTH)
+        );
         between_two_lines(place, "in.ndjson", "json", &deep, "dead-lettered 1 record")
     }),
     ("XML that is 100,000 deep", |place| {
-        let deep = format!("<HealthData>{}{}</HealthData>", "<Correlation>".repeat(DEPTH), "</Correlation>".repeat(DEPTH));
+        let deep = format!(
+            "<HealthData>{}{}</HealthData>",
+            "<Correlation>".repeat(DEPTH),
+            "</Correlation>".repeat(DEPTH)
+        );
         place.write("export.xml", deep);
         imported(place, "export.xml")
     }),
@@ -64,7 +73,9 @@ pub const BOMBS: &[Bomb] = &[
     ("an expression that is 100,000 deep", |place| {
         invalid(place, &format!("when = \"{}true{}\"", "(".repeat(DEPTH), ")".repeat(DEPTH)))
     }),
-    ("an expression of 100,000 nots", |place| invalid(place, &format!("when = \"{}true\"", "!".repeat(DEPTH)))),
+    ("an expression of 100,000 nots", |place| {
+        invalid(place, &format!("when = \"{}true\"", "!".repeat(DEPTH)))
+    }),
     ("a pipeline file that is 100,000 deep", |place| {
         invalid(place, &format!("when = {}{}", "[".repeat(DEPTH), "]".repeat(DEPTH)))
     }),
@@ -95,7 +106,7 @@ fn run(place: &Place, arguments: &[&str]) -> (Ran, u64) {
     let mut peak = 0;
     while let Some(now) = running.memory() {
         peak = now.max(peak);
-        runtime().block_on(clock::sleep(LOOK));
+        pause(LOOK);
     }
     (running.end(), peak)
 }
@@ -103,7 +114,8 @@ fn run(place: &Place, arguments: &[&str]) -> (Ran, u64) {
 /// Zeros and a tag, without end, as a zip.
 fn zip_bomb(bytes: usize) -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).large_file(true);
+    let options =
+        SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).large_file(true);
     zip.start_file("apple_health_export/export.xml", options)?;
     zip.write_all(b"<HealthData><Record type=\"HKQuantityTypeIdentifierHeartRate\" device=\"")?;
     let chunk = vec![b'x'; 1 << 20];
@@ -136,7 +148,8 @@ fn dead_lettered(
         ),
     );
     let (ran, peak) = run(place, &["run", "copy.toml"]);
-    let arrived = std::fs::read_to_string(place.path().join("out.ndjson")).unwrap_or_default().lines().count();
+    let arrived =
+        std::fs::read_to_string(place.path().join("out.ndjson")).unwrap_or_default().lines().count();
     match (ran.code, arrived) {
         (Some(65), arrived) if arrived == good && ran.stderr.contains(says) => Ok(peak),
         (code, arrived) => Err(format!("{code:?}, {arrived} of {good} arrived: {}", head(&ran.stderr))),

@@ -61,8 +61,9 @@ pub fn drive(extent: Extent, case: impl Fn(u64) -> Case + Sync) -> Books {
                     }
                     let seed = extent.first + number;
                     let before = panics::here();
-                    let played = catch_unwind(AssertUnwindSafe(|| case(seed))).unwrap_or_else(|panic| {
-                        Case { wrong: Some(format!("panicked: {}", text(&*panic))), ..Case::default() }
+                    let played = catch_unwind(AssertUnwindSafe(|| case(seed))).unwrap_or_else(|panic| Case {
+                        wrong: Some(format!("panicked: {}", text(&*panic))),
+                        ..Case::default()
                     });
                     own.panics += panics::here() - before;
                     own.enter(seed, played);

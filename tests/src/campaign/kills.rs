@@ -13,12 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afferent_core::{clock, clock::SystemClock};
+use afferent_core::clock::SystemClock;
 use serde_json::Value;
 
 use super::{
     Case,
-    aborts::{runtime, seeded},
+    machine::{pause, runtime, seeded},
 };
 use crate::{
     Place,
@@ -169,7 +169,7 @@ impl Lived {
                 let _ = child.kill();
                 break child.wait().expect("it is ours");
             }
-            runtime().block_on(clock::sleep(left.min(Duration::from_millis(5))));
+            pause(left.min(Duration::from_millis(5)));
         };
         let stdout = reader.join().expect("it only reads");
         listener.join().expect("it only reads");
@@ -231,7 +231,8 @@ pub fn watch(seed: u64, binary: &str, mut watcher: impl FnMut(Seen)) -> Case {
     let expected = undisturbed(binary);
     case.records = expected.given.welcome() as u64;
     let share = random.f64() * 0.03;
-    let odds = [Fault::ServerError, Fault::CutBeforeCommit, Fault::CutAfterCommit, Fault::ServerErrorAfterCommit];
+    let odds =
+        [Fault::ServerError, Fault::CutBeforeCommit, Fault::CutAfterCommit, Fault::ServerErrorAfterCommit];
     let script = Script {
         protocol: [Protocol::Plain, Protocol::Http2][random.usize(..2)],
         odds: odds.map(|fault| (fault, share)).into(),

@@ -30,6 +30,8 @@ pub mod clock_jumps;
 mod drive;
 #[cfg(unix)]
 pub mod kills;
+#[cfg(unix)]
+mod machine;
 pub mod outage;
 pub mod panics;
 pub mod power_loss;

@@ -33,7 +33,8 @@ pub fn play(seed: u64) -> Case {
     let life = world.live();
     world.check(&life, &mut case);
     let (seen, bodies) = (world.receiver.seen(), world.model.requests);
-    let during = seen.times.iter().filter(|at| **at + LATENCY >= from && **at + LATENCY < from + length).count();
+    let during =
+        seen.times.iter().filter(|at| **at + LATENCY >= from && **at + LATENCY < from + length).count();
     case.faults = u64::from(during > 0);
     let steady = bodies as f64 / takes.as_secs_f64();
     let allowed = FIRST + length.as_secs_f64() * (steady * 1.1).min(PROBES);

@@ -10,7 +10,7 @@ use std::{
 
 use afferent_core::clock;
 
-use super::{Case, aborts::runtime, kills::Lived};
+use super::{Case, kills::Lived, machine::pause};
 use crate::{Place, records::line};
 
 /// Restarts that are measured.
@@ -51,7 +51,7 @@ pub fn play(bytes: u64, limit: Duration, binary: &str) -> Case {
     let mut filling = place.start(RUN);
     let began = clock::instant();
     while size_of(&state) < bytes && began.elapsed() < PATIENCE {
-        runtime().block_on(clock::sleep(Duration::from_millis(50)));
+        pause(Duration::from_millis(50));
     }
     filling.kill();
     case.faults = 1;

@@ -39,9 +39,8 @@ pub struct Report {
 impl Report {
     /// Whether nothing happened that must not.
     pub fn is_clean(&self) -> bool {
-        let is_clean = |books: &Books| {
-            books.failures.is_empty() && books.lost + books.duplicated + books.panics == 0
-        };
+        let is_clean =
+            |books: &Books| books.failures.is_empty() && books.lost + books.duplicated + books.panics == 0;
         self.rows.iter().all(|row| is_clean(&row.books))
     }
 
@@ -69,7 +68,10 @@ impl Report {
             super::cores(),
             minutes(total),
         )?;
-        writeln!(page, "| fault | seeds | faults that struck | records | lost | duplicated | panics | recovery: min, median, max |")?;
+        writeln!(
+            page,
+            "| fault | seeds | faults that struck | records | lost | duplicated | panics | recovery: min, median, max |"
+        )?;
         writeln!(page, "|---|---|---|---|---|---|---|---|")?;
         for Row { fault, books, .. } in &self.rows {
             let recovery = match books.recovery() {
@@ -87,22 +89,36 @@ impl Report {
                 books.panics,
             )?;
         }
-        writeln!(page, "\nA record counts once for each seed that it was given in. Recovery is of real processes: from the start of one to the\nmoment at which its pipeline runs.\n")?;
+        writeln!(
+            page,
+            "\nA record counts once for each seed that it was given in. Recovery is of real processes: from the start of one to the\nmoment at which its pipeline runs.\n"
+        )?;
         writeln!(page, "## Each fault\n")?;
         for Row { fault, what, asked, done, books } in &self.rows {
-            writeln!(page, "- **{fault}**: {what}. Asked for in a whole campaign: {asked}; done: {done}, in {}.", minutes(books.took))?;
+            writeln!(
+                page,
+                "- **{fault}**: {what}. Asked for in a whole campaign: {asked}; done: {done}, in {}.",
+                minutes(books.took)
+            )?;
             if !books.notes.is_empty() {
                 let notes: Vec<String> =
                     books.notes.iter().map(|(what, times)| format!("{what}: {}", grouped(*times))).collect();
                 writeln!(page, "  {}.", notes.join("; "))?;
             }
         }
-        let failures: Vec<_> =
-            self.rows.iter().flat_map(|row| row.books.failures.iter().map(move |failure| (row.fault, failure))).collect();
+        let failures: Vec<_> = self
+            .rows
+            .iter()
+            .flat_map(|row| row.books.failures.iter().map(move |failure| (row.fault, failure)))
+            .collect();
         if !failures.is_empty() {
             writeln!(page, "\n## What must not be\n")?;
             for (fault, (seed, wrong)) in failures.iter().take(50) {
-                let wrong: String = wrong.chars().take(400).map(|character| if character == '\n' { ' ' } else { character }).collect();
+                let wrong: String = wrong
+                    .chars()
+                    .take(400)
+                    .map(|character| if character == '\n' { ' ' } else { character })
+                    .collect();
                 writeln!(page, "- {fault}, seed {seed}: {wrong}")?;
             }
         }

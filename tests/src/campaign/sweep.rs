@@ -55,7 +55,8 @@ fn fail(number: u64, op: Option<Op>, nth: u64, fault: Fault) -> Case {
         let life = world.live();
         world.check(&life, &mut case);
     }
-    case.wrong = case.wrong.map(|wrong| format!("pipeline {number}, operation {nth}, {op:?}, {fault:?}: {wrong}"));
+    case.wrong =
+        case.wrong.map(|wrong| format!("pipeline {number}, operation {nth}, {op:?}, {fault:?}: {wrong}"));
     case.trace = world.trace();
     case
 }

@@ -55,7 +55,8 @@ pub(super) fn checkpoint(bytes: &[u8]) -> u64 {
     }
     let disk = SimDisk::new(0);
     disk.create_dir_all(Path::new(DIRECTORY)).expect("a disk without faults");
-    let file = disk.open(&Path::new(DIRECTORY).join(DATABASE), OpenMode::CreateNew).expect("a disk without faults");
+    let file =
+        disk.open(&Path::new(DIRECTORY).join(DATABASE), OpenMode::CreateNew).expect("a disk without faults");
     file.write_at(0, &whole).expect("a disk without faults");
     run(async {
         let store = match open(&disk).await {
@@ -72,7 +73,11 @@ pub(super) fn checkpoint(bytes: &[u8]) -> u64 {
             behaved.push(match loaded {
                 Ok(Some(loaded)) => {
                     let epoch = loaded.checkpoint.epoch.0;
-                    assert_eq!(loaded.checkpoint, store_contract::checkpoint(pipeline, epoch), "a checkpoint changed");
+                    assert_eq!(
+                        loaded.checkpoint,
+                        store_contract::checkpoint(pipeline, epoch),
+                        "a checkpoint changed"
+                    );
                     epoch
                 }
                 Ok(None) => panic!("the checkpoints of {pipeline} are gone, and nobody is told"),

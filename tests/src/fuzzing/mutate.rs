@@ -13,12 +13,68 @@ const LONGEST: usize = 1 << 16;
 const CHANGES: usize = 6;
 /// What parsers of numbers, texts and structures branch on.
 const TOKENS: &[&[u8]] = &[
-    b"0", b"-1", b"1e999", b"18446744073709551616", b"NaN", b"null", b"true", b"{}", b"[]", b"{", b"}", b"[", b"]", b"(", b")",
-    b"\"", b"'", b"\\", b"\\u0000", b"\\ud800", b",", b":", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\xff", b"\0", b"\"\"\"", b"[[",
-    b"]]", b"<", b"/>", b"<![CDATA[", b"&#0;", b"&lt;", b"<!--", b"2025-01-01T00:00:00Z", b"9999-12-31T23:59:60Z", b"-262144-01-01",
-    b"\"deleted\":true", b"\"value\":", b"\"metadata\":{\"a\":{\"value\":1,\"unit\":\"kg\"}}", b"HeartRate",
-    b"HKQuantityTypeIdentifierStepCount", b"count/min", b"kg.m/s^2", b"&&", b"||", b"!", b"==", b" in ", b"has(", b"size(",
-    b"duration('1h')", b"timestamp('", b"source.name", b"metadata.", b"type = ", b"when = ", b"every = \"1s\"", b"${", b"# ",
+    b"0",
+    b"-1",
+    b"1e999",
+    b"18446744073709551616",
+    b"NaN",
+    b"null",
+    b"true",
+    b"{}",
+    b"[]",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"(",
+    b")",
+    b"\"",
+    b"'",
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b",",
+    b":",
+    b"\n",
+    b"\r\n",
+    b"\xef\xbb\xbf",
+    b"\xff",
+    b"\0",
+    b"\"\"\"",
+    b"[[",
+    b"]]",
+    b"<",
+    b"/>",
+    b"<![CDATA[",
+    b"&#0;",
+    b"&lt;",
+    b"<!--",
+    b"2025-01-01T00:00:00Z",
+    b"9999-12-31T23:59:60Z",
+    b"-262144-01-01",
+    b"\"deleted\":true",
+    b"\"value\":",
+    b"\"metadata\":{\"a\":{\"value\":1,\"unit\":\"kg\"}}",
+    b"HeartRate",
+    b"HKQuantityTypeIdentifierStepCount",
+    b"count/min",
+    b"kg.m/s^2",
+    b"&&",
+    b"||",
+    b"!",
+    b"==",
+    b" in ",
+    b"has(",
+    b"size(",
+    b"duration('1h')",
+    b"timestamp('",
+    b"source.name",
+    b"metadata.",
+    b"type = ",
+    b"when = ",
+    b"every = \"1s\"",
+    b"${",
+    b"# ",
 ];
 
 /// Inputs, and others made from them.
@@ -122,7 +178,11 @@ impl Pool {
             }
             _ => {
                 let (number, place) = (self.random.u64(..) >> self.random.u32(..64), self.place(input.len()));
-                let bytes = if self.random.bool() { number.to_string().into_bytes() } else { number.to_le_bytes().to_vec() };
+                let bytes = if self.random.bool() {
+                    number.to_string().into_bytes()
+                } else {
+                    number.to_le_bytes().to_vec()
+                };
                 let end = (place + bytes.len()).min(input.len());
                 input.splice(place..end, bytes);
             }

@@ -22,7 +22,8 @@ const SEGMENTS: usize = 4;
 /// damage; it can be appended to, and then gives all that it gave before, and what was appended.
 ///
 /// Checksums would hide all that lies behind them. So the first byte decides whether what follows is a segment as it stands, or
-/// says how to put segments together whose checksums are right, whatever else is wrong with them.
+/// says how to put segments together as a log would, with right checksums and numbers that rise, from which entries and marks
+/// are missing and between which there is garbage.
 pub(super) fn segment(bytes: &[u8]) -> u64 {
     let disk = SimDisk::new(0);
     disk.create_dir_all(Path::new(DIRECTORY)).expect("a disk without faults");
@@ -59,16 +60,21 @@ pub(super) fn segment(bytes: &[u8]) -> u64 {
 /// Puts segments together from instructions of four bytes: an entry, a mark, garbage, or the next segment.
 fn put_together(instructions: &[u8]) -> Vec<Vec<u8>> {
     let mut segments = vec![header(1, 0)];
+    let mut next = 0;
     for instruction in instructions.chunks_exact(4) {
         let [what, a, b, c] = *instruction else { continue };
-        let number = u64::from(a);
+        // Mostly there is no gap.
+        next += u64::from(a.saturating_sub(200) / 8);
         let at = segments.len();
         let Some(segment) = segments.last_mut() else { continue };
         match what % 5 {
-            0 | 1 => frame(segment, at as u64, number, Some(&vec![c; usize::from(b)])),
-            2 => frame(segment, at as u64, number, None),
-            3 => segment.extend(std::iter::repeat_n(b, usize::from(a))),
-            _ if at < SEGMENTS => segments.push(header(at as u64 + 1, number)),
+            0 | 1 => {
+                frame(segment, at as u64, next, Some(&vec![c; usize::from(b)]));
+                next += 1;
+            }
+            2 => frame(segment, at as u64, next, None),
+            3 => segment.extend(std::iter::repeat_n(b, usize::from(c))),
+            _ if at < SEGMENTS => segments.push(header(at as u64 + 1, next)),
             _ => {}
         }
     }
@@ -94,7 +100,8 @@ fn header(segment: u64, first: u64) -> Vec<u8> {
 fn frame(out: &mut Vec<u8>, segment: u64, number: u64, payload: Option<&[u8]>) {
     let seed = crc32c::crc32c_append(crc32c::crc32c(&[7; 16]), &segment.to_le_bytes());
     let mut head = number.to_le_bytes().to_vec();
-    let (length, crc) = payload.map_or((u32::MAX, 0), |payload| (payload.len() as u32, crc32c::crc32c(payload)));
+    let (length, crc) =
+        payload.map_or((u32::MAX, 0), |payload| (payload.len() as u32, crc32c::crc32c(payload)));
     head.extend_from_slice(&length.to_le_bytes());
     head.extend_from_slice(&crc.to_le_bytes());
     let crc = crc32c::crc32c_append(seed, &head);

@@ -9,7 +9,8 @@ const LENGTH: Duration = Duration::from_secs(20);
 
 /// Fuzzes a parser, with the seed of `AFFERENT_SEED` or another each time.
 fn fuzzed(name: &str) {
-    let seed = std::env::var("AFFERENT_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"));
+    let seed = std::env::var("AFFERENT_SEED")
+        .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"));
     println!("AFFERENT_SEED={seed}");
     let fuzzed = fuzz(target(name), LENGTH, seed);
     println!("{name}: {} inputs, {} behaviours", fuzzed.inputs, fuzzed.behaviours);

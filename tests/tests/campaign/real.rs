@@ -34,7 +34,9 @@ fn kills_at_random_moments() {
 /// passed by.
 #[test]
 fn aborts_at_every_crash_point() {
-    let books = drive(Extent::of(aborts::plans(1).len() as u64).at_once(AT_ONCE), |seed| aborts::play(seed, 1, BINARY));
+    let books = drive(Extent::of(aborts::plans(1).len() as u64).at_once(AT_ONCE), |seed| {
+        aborts::play(seed, 1, BINARY)
+    });
     books.assert_clean();
     let reached: BTreeSet<&str> = books.notes.keys().copied().collect();
     let missed: Vec<&str> = aborts::points().filter(|point| !reached.contains(point)).collect();

@@ -152,7 +152,7 @@ impl World {
             runtime.shutdown(PATIENCE).await.map(|()| outcome)
         };
         let life = match self.unless_it_ends(ran, jumps).await {
-            Ok(Ok(outcome)) if outcome.end == End::Finished => Life::Finished(Box::new(outcome)),
+            Ok(Ok(outcome)) if outcome.end == End::Idle => Life::Finished(Box::new(outcome)),
             Ok(Ok(outcome)) => Life::Failed(Error::bug(format!("it ended as {:?}", outcome.end))),
             Ok(Err(error)) => Life::Failed(error),
             Err(life) => life,
@@ -234,7 +234,9 @@ impl World {
         let duplicated: u64 = found.values().map(|times| times - 1).sum();
         case.lost += lost as u64;
         case.duplicated += duplicated;
-        case.blame(format!("the file: {lost} lines are lost, {duplicated} are there again, or their order is another"));
+        case.blame(format!(
+            "the file: {lost} lines are lost, {duplicated} are there again, or their order is another"
+        ));
     }
 }
 

@@ -150,11 +150,8 @@ impl Inner {
     }
 
     fn answer(&mut self, body: &SealedBody) -> Outcome {
-        let unavailable = |in_doubt| Outcome::Unavailable {
-            reason: "simulated".to_owned(),
-            retry_after: None,
-            in_doubt,
-        };
+        let unavailable =
+            |in_doubt| Outcome::Unavailable { reason: "simulated".to_owned(), retry_after: None, in_doubt };
         let now = self.now();
         if self.script.away.is_some_and(|(from, length)| (from..from + length).contains(&now)) {
             return unavailable(false);
@@ -203,7 +200,8 @@ fn records(body: &SealedBody) -> Result<Vec<Value>, String> {
     match body.compression {
         Compression::None => plain.extend_from_slice(&body.content),
         _ => {
-            let unpacked = flate2::read::GzDecoder::new(&body.content[..]).take(BODY_BYTES).read_to_end(&mut plain);
+            let unpacked =
+                flate2::read::GzDecoder::new(&body.content[..]).take(BODY_BYTES).read_to_end(&mut plain);
             unpacked.map_err(|error| format!("a body that can't be unpacked: {error}"))?;
         }
     }
