@@ -126,6 +126,7 @@ impl Gate {
             };
             match wait {
                 Some(until) => tokio::select! {
+                    biased;
                     () = clock::sleep_until(until) => {}
                     () = changed => {}
                 },
