@@ -269,7 +269,7 @@ impl Open {
     }
 
     /// Waits a little; whether there may be more.
-    async fn linger(&self) -> bool {
+    async fn linger(&mut self) -> bool {
         tokio::select! {
             () = self.intake.arrived.notified() => true,
             () = self.intake.broken.cancelled() => true,
