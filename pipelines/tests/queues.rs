@@ -129,8 +129,10 @@ impl World {
         {
             pipelines.push(Pipeline { name: Name::from(name), from: From::Queue(queue), to });
         }
-        let mut settings = Settings { records: 1 + random.below(150), ..Settings::default() };
-        settings.limits.records = 1 + random.below(30) as usize;
+        let pull = 1 + random.below(30);
+        // A few pulls an epoch: of one with hundreds, one would always fail.
+        let mut settings = Settings { records: 1 + random.below(8 * pull), ..Settings::default() };
+        settings.limits.records = pull as usize;
         World {
             seed,
             max_bytes: 1 + random.below(200_000),
