@@ -1,6 +1,7 @@
 //! Tests of runs that were taken over.
 
 use super::*;
+use crate::Generation;
 
 /// A sink that fails with errors of one kind, as stages do whose files somebody else has changed.
 struct Failing(ErrorKind);
