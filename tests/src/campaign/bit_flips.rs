@@ -1,7 +1,11 @@
 //! Bits flip in the state directory while nothing runs: in the database, in segments of the outbox, in locks, reserves and
 //! sidecars. Then the process starts again, and nobody does anything.
 //!
-//! What may come of it: nothing; an older checkpoint, with an alarm that names what may repeat; records that are counted as
+//! A state is flipped in as the kill left it, or after its database was closed in order. In the first case rot of the database's newest
+//! commit can't be told from a commit that was cut short: it is undone without a word, as if the process had died a moment
+//! earlier. What was sent or written after it may then show twice; this is noted, and nothing may be lost by it.
+//!
+//! What may come of it otherwise: nothing; an older checkpoint, with an alarm that names what may repeat; records that are counted as
 //! dead; a process that refuses to start and says why. What may not: a panic, a loop, a value that changed, a record that is
 //! lost or repeated and nobody was told.
 
@@ -11,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
+use afferent::state::DATABASE;
 use afferent_core::{ErrorKind, event::EventKind, random::Random, testing::Fault};
 
 use super::{
@@ -32,7 +37,11 @@ pub fn play(seed: u64) -> Case {
     let mut case = Case::default();
     let mut world = left_behind(seed % MODELS, random.below(MOMENTS), seed);
     case.records = world.model.given.welcome() as u64;
-    let flipped = flip(&world, &mut random, &mut case);
+    let as_killed = random.chance(0.5);
+    if !as_killed {
+        world.close_state();
+    }
+    let (flipped, in_database) = flip(&world, &mut random, &mut case);
     let life = world.live();
     let told = tell(&world, &life);
     case.trace = world.trace();
@@ -48,6 +57,8 @@ pub fn play(seed: u64) -> Case {
                 let changed =
                     found.wrong.filter(|wrong| wrong.contains("changed") || wrong.contains("never given"));
                 case.wrong = changed;
+            } else if as_killed && in_database && found.lost == 0 && found.duplicated > 0 {
+                case.note("the newest commit was undone, and records show twice");
             } else {
                 (case.lost, case.duplicated, case.wrong) = (found.lost, found.duplicated, found.wrong);
             }
@@ -80,15 +91,15 @@ fn left_behind(shape: u64, moment: u64, seed: u64) -> World {
     left.copy(seed)
 }
 
-/// Flips bits in one file of the state, or in several; what was done.
-fn flip(world: &World, random: &mut Random, case: &mut Case) -> String {
+/// Flips bits in one file of the state, or in several; what was done, and whether to the database as well.
+fn flip(world: &World, random: &mut Random, case: &mut Case) -> (String, bool) {
     let files: Vec<_> = world
         .disk
         .files()
         .into_iter()
         .filter(|(path, length)| *length > 0 && path != Path::new(OUTPUT))
         .collect();
-    let mut done = Vec::new();
+    let (mut done, mut in_database) = (Vec::new(), false);
     for _ in 0..1 + random.below(BITS) {
         let (path, length) = &files[random.below(files.len() as u64) as usize];
         // Most of a database is free pages, which nobody reads: half of the bits flip in bytes that say something.
@@ -100,10 +111,11 @@ fn flip(world: &World, random: &mut Random, case: &mut Case) -> String {
         let bit = byte * 8 + random.below(8);
         if world.disk.flip(path, bit).is_ok() {
             case.faults += 1;
+            in_database |= path.ends_with(DATABASE);
             done.push(format!("bit {bit} of {}", path.display()));
         }
     }
-    done.join(", ")
+    (done.join(", "), in_database)
 }
 
 /// Whether somebody was told.

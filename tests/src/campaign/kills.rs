@@ -3,7 +3,8 @@
 //!
 //! Moments are scaled to the length of an undisturbed run, so that kills hit on any machine. In the end the file is the
 //! undisturbed one byte for byte, the database row by row, the account number by number; and the receiver has each record
-//! once, unchanged and in order.
+//! once, unchanged and in order. Only what SQLite calls *superseded* may be *delivered* there, and the other way round: an addition
+//! that is replayed finds the tombstone that its first time has left.
 
 use std::{
     collections::BTreeSet,
@@ -183,6 +184,12 @@ impl Lived {
             // How often it was saved is no one's account.
             if let Some(account) = account.as_object_mut() {
                 account.remove("epochs");
+                if account["sink"] == "sqlite" {
+                    let superseded = account.remove("superseded").and_then(|number| number.as_u64());
+                    let delivered =
+                        account["delivered"].as_u64().zip(superseded).map(|(one, other)| one + other);
+                    account.insert("delivered".to_owned(), delivered.into());
+                }
             }
             account
         };

@@ -15,10 +15,11 @@ use super::{
 
 /// How soon after the end of an outage something must arrive.
 const HEALS: Duration = Duration::from_secs(10);
-/// A back-off is capped at 8 s and has full jitter, so one attempt at a time makes one request in 4 s, give or take.
-const PROBES: f64 = 1.0 / 3.0;
-/// Requests that an outage of no length costs: one a lane, and five until the breaker opens.
-const FIRST: f64 = 9.0;
+/// A back-off is capped at 8 s and has full jitter, so one attempt at a time makes a request in 4 s, and now and then in 2.
+const PROBES: f64 = 0.5;
+/// Requests that an outage of no length costs: one a lane, five until the breaker opens, and the first
+/// back-offs, which are short.
+const FIRST: f64 = 12.0;
 
 /// Plays one seed.
 pub fn play(seed: u64) -> Case {

@@ -6,7 +6,7 @@ use afferent_core::testing::{Fault, Op};
 
 use super::{
     Case,
-    simulation::{Life, MODELS, Script, World, model},
+    simulation::{LATENCY, Life, MODELS, Script, World, model},
 };
 
 /// Tries until a process that could not open its state directory must have: one fault is planned.
@@ -35,7 +35,7 @@ pub fn play(seed: u64) -> Case {
 
 fn fail(number: u64, op: Option<Op>, nth: u64, fault: Fault) -> Case {
     let mut case = Case::default();
-    let mut world = World::new(number % MODELS, Script::default(), number);
+    let mut world = World::new(number % MODELS, Script { latency: LATENCY, ..Script::default() }, number);
     case.records = world.model.given.welcome() as u64;
     world.disk.fail(op, nth, fault);
     let before = world.disk.operations(op);

@@ -133,6 +133,27 @@ impl World {
         life
     }
 
+    /// Opens the state directory and closes it in order, without running anything.
+    ///
+    /// # Panics
+    /// If that fails, which it can't on a disk without faults.
+    pub fn close_state(&mut self) {
+        let options = RuntimeOptions {
+            clock: Arc::new(self.wall.clone()),
+            disk: self.disk.shared(),
+            random: self.random.fork(),
+            ..RuntimeOptions::default()
+        };
+        let closed = blocking::inline(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+            runtime
+                .expect("a runtime without drivers")
+                .block_on(async { Runtime::open(Path::new(STATE), options).await?.shutdown(PATIENCE).await })
+        });
+        closed.expect("a state directory on a disk without faults");
+    }
+
     async fn process(&mut self, jumps: &Jumps) -> Life {
         let options = RuntimeOptions {
             clock: Arc::new(self.wall.clone()),
