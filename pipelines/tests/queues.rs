@@ -208,12 +208,13 @@ impl World {
                 while self.recordings().any(|(_, shown)| shown.visible().len() < all) {
                     clock::sleep(Duration::from_secs(1)).await;
                     if polls.is_none() && began.elapsed() > PATIENCE {
+                        let mut stuck = String::new();
                         for one in &running {
                             let mailbox =
                                 one.mailbox.lock().expect("nothing panics").clone().expect("it runs");
-                            println!("{}: {:?}", one.pipeline.name, mailbox.status().await);
+                            stuck += &format!("\n{}: {:?}", one.pipeline.name, mailbox.status().await);
                         }
-                        panic!("seed {}: it does not arrive", self.seed);
+                        panic!("seed {}: it does not arrive{stuck}", self.seed);
                     }
                 }
                 // What should not come has time to come.
@@ -426,6 +427,7 @@ fn what_everybody_has_read_is_removed() {
         let mut world = World::draw(seed);
         world.max_bytes = 64 << 10;
         world.settings = Settings { records: 100, ..Settings::default() };
+        world.settings.limits.records = 50;
         let records = (0..RECORDS).map(record).collect();
         world.pipelines.retain(|pipeline| !pipeline.is_producer() || pipeline.name.as_str() == "producer-0");
         world.pipelines[0].from = From::Script(Script::new(records));
