@@ -34,7 +34,9 @@ fn open_files(around: &Surroundings, token: Option<Token>, generation: u64) -> B
     let config = per_type(around, Format::Json);
     let names = Names::of(&config.path).unwrap();
     let type_names = TypeNames::of(&config.path).unwrap().unwrap();
-    ByType::open(&config, names, type_names, around.sink(token, generation)).unwrap().0
+    let cx = around.sink(token, generation);
+    let guard = super::super::Files::guard(&config, &cx).unwrap();
+    ByType::open(&config, names, type_names, cx, guard).unwrap().0
 }
 
 /// Scenario: a crash after a new type's first records and before their save, twice; then a restart from an older
