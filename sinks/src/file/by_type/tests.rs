@@ -34,9 +34,8 @@ fn open_files(around: &Surroundings, token: Option<Token>, generation: u64) -> B
     let config = per_type(around, Format::Json);
     let names = Names::of(&config.path).unwrap();
     let type_names = TypeNames::of(&config.path).unwrap().unwrap();
-    let resumes = token.is_some();
     let cx = around.sink(token, generation);
-    let guard = Guard::take(&*cx.disk, &names, cx.fence.clone(), resumes, false).unwrap();
+    let guard = super::super::Files::guard(&config, &cx).unwrap();
     ByType::open(&config, names, type_names, cx, guard).unwrap().0
 }
 
