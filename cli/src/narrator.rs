@@ -39,6 +39,8 @@ struct Pipeline {
     title: String,
     read: Rate,
     delivered: u64,
+    /// Records that receivers have not acknowledged; counted for each sink.
+    waiting: u64,
     /// Bytes done and in all, by source.
     sources: BTreeMap<Name, (Rate, Option<u64>)>,
     bar: Option<ProgressBar>,
@@ -90,6 +92,7 @@ impl<'u> Narrator<'u> {
                 title,
                 read: Rate::default(),
                 delivered: 0,
+                waiting: 0,
                 sources: BTreeMap::new(),
                 bar,
                 started: false,
@@ -106,6 +109,11 @@ impl<'u> Narrator<'u> {
     /// Whether a pipeline waits for credentials or an operator.
     pub(crate) fn is_paused(&self, pipeline: &Name) -> bool {
         self.pipelines.get(pipeline).is_some_and(|pipeline| pipeline.paused || !pipeline.refused.is_empty())
+    }
+
+    /// How many records wait for their receivers, as of the last epochs; counted for each sink.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.pipelines.values().map(|pipeline| pipeline.waiting).sum()
     }
 
     /// Says what happened.
@@ -192,6 +200,9 @@ impl Pipeline {
         // All accounts of a pipeline read the same; one whose sink was added later has read less.
         let read = ledger.accounts.values().map(|account| account.read).max().unwrap_or(0);
         self.delivered = ledger.accounts.values().map(|account| account.delivered).max().unwrap_or(0);
+        let held = ledger.held_total();
+        let pending = ledger.accounts.values().map(|account| account.pending.saturating_sub(held));
+        self.waiting = pending.sum();
         self.read.update(read, instant());
         self.said = None;
     }

@@ -175,6 +175,7 @@ fn a_drain_is_limited() {
     running.signal("INT");
     let ran = running.end().exits(130);
     assert!(ran.stderr.contains("for at most 500 ms"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("7 records not acknowledged by receivers yet; delivering"), "{}", ran.stderr);
     assert!(ran.stderr.contains("7 records not acknowledged yet: kept"), "{}", ran.stderr);
     let accounts = place.run(&["audit", "-o", "json"]).exits(0).stdout;
     // The account comes first, then its rows by type.
