@@ -35,9 +35,13 @@ use futures::future::join_all;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-/// Cases of each property; more with `AFFERENT_CASES`.
-fn cases() -> u64 {
-    std::env::var("AFFERENT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60)
+/// Seeds of each property: more with `AFFERENT_CASES`, one with `AFFERENT_SEED`.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    match number("AFFERENT_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("AFFERENT_CASES").unwrap_or(60),
+    }
 }
 
 /// Longer than anything takes under a paused clock.
@@ -94,9 +98,12 @@ fn record(number: u64) -> Record {
     record
 }
 
-/// The producer of a record: the thousands of its id.
+/// What the ids of one producer's records are below, after those of the producer before.
+const IDS: u64 = 1_000_000;
+
+/// The producer of a record.
 fn producer_of(record: &Record) -> u64 {
-    record.id.as_u128() as u64 / 1000
+    record.id.as_u128() as u64 / IDS
 }
 
 impl World {
@@ -105,7 +112,7 @@ impl World {
         let faults = if random.chance(0.3) { 0.0 } else { random.unit() * 0.1 };
         let mut pipelines = Vec::new();
         for producer in 0..1 + random.below(3) {
-            let records = (0..random.below(400)).map(|number| record(producer * 1000 + number)).collect();
+            let records = (0..random.below(400)).map(|number| record(producer * IDS + number)).collect();
             let script = Script { faults, ..Script::new(records) };
             script.seed.store(random.u64() / 2, std::sync::atomic::Ordering::SeqCst);
             pipelines.push(Pipeline {
@@ -122,8 +129,10 @@ impl World {
         {
             pipelines.push(Pipeline { name: Name::from(name), from: From::Queue(queue), to });
         }
-        let mut settings = Settings { records: 1 + random.below(150), ..Settings::default() };
-        settings.limits.records = 1 + random.below(30) as usize;
+        let pull = 1 + random.below(30);
+        // A few pulls an epoch: of one with hundreds, one would always fail.
+        let mut settings = Settings { records: 1 + random.below(8 * pull), ..Settings::default() };
+        settings.limits.records = pull as usize;
         World {
             seed,
             max_bytes: 1 + random.below(200_000),
@@ -181,7 +190,9 @@ impl World {
                     kill: Mutex::new(CancellationToken::new()),
                 })
                 .collect();
-            let lives = join_all(running.iter().map(|running| running.lives(self, &queues, &sender)));
+            let lives = join_all(
+                running.iter().map(|running| running.lives(self, &queues, &sender, polls.is_none())),
+            );
             let killing = async {
                 for _ in 0..kills {
                     clock::sleep(Duration::from_millis(random.below(4000))).await;
@@ -196,7 +207,15 @@ impl World {
                 let all = self.records().len();
                 while self.recordings().any(|(_, shown)| shown.visible().len() < all) {
                     clock::sleep(Duration::from_secs(1)).await;
-                    assert!(began.elapsed() < PATIENCE, "seed {}: it does not arrive", self.seed);
+                    if polls.is_none() && began.elapsed() > PATIENCE {
+                        let mut stuck = String::new();
+                        for one in &running {
+                            let mailbox =
+                                one.mailbox.lock().expect("nothing panics").clone().expect("it runs");
+                            stuck += &format!("\n{}: {:?}", one.pipeline.name, mailbox.status().await);
+                        }
+                        panic!("seed {}: it does not arrive{stuck}", self.seed);
+                    }
                 }
                 // What should not come has time to come.
                 clock::sleep(Duration::from_secs(60)).await;
@@ -268,6 +287,7 @@ impl Running {
         world: &World,
         queues: &Queues,
         events: &broadcast::Sender<Event>,
+        is_strict: bool,
     ) -> (Name, Result<Outcome>) {
         let name = &self.pipeline.name;
         let mut random = Random::from_seed(world.seed ^ name.len() as u64);
@@ -296,6 +316,7 @@ impl Running {
             let ended = engine::run(cx, move || pipeline.stages(max_bytes)).await;
             match ended {
                 Ok(outcome) if outcome.end == End::Killed => {}
+                Err(error) if is_strict => panic!("seed {}: {name}: {error}", world.seed),
                 ended => return (name.clone(), ended),
             }
         }
@@ -350,7 +371,7 @@ async fn dies_after<T>(future: impl Future<Output = T>, polls: Option<u64>) -> O
 #[test]
 fn whatever_happens_each_record_arrives_once() {
     let (mut deaths, mut lives) = (0, 0);
-    for seed in 0..cases() {
+    for seed in seeds() {
         let mut world = World::draw(seed);
         // Consumers are registered before anything can be removed.
         let registered = world.process(|pipeline| !pipeline.is_producer(), Until::Idle, None, 0);
@@ -394,27 +415,29 @@ fn whatever_happens_each_record_arrives_once() {
         world.verify();
     }
     println!("{deaths} deaths in {lives} lives");
-    assert!(deaths > 0, "no process died");
+    assert!(deaths > 0 || std::env::var("AFFERENT_SEED").is_ok(), "no process died");
 }
 
 /// Scenario: much more goes through the queues than their bound, with processes that die at random moments. Guarantees: G7: what nobody
 /// needs any more is removed, so that what is on disk stays near the bound.
 #[test]
 fn what_everybody_has_read_is_removed() {
-    for seed in 0..cases().min(10) {
+    const RECORDS: u64 = 5000;
+    for seed in seeds().take(10) {
         let mut world = World::draw(seed);
         world.max_bytes = 64 << 10;
         world.settings = Settings { records: 100, ..Settings::default() };
-        let records = (0..900).map(record).collect();
+        world.settings.limits.records = 50;
+        let records = (0..RECORDS).map(record).collect();
         world.pipelines.retain(|pipeline| !pipeline.is_producer() || pipeline.name.as_str() == "producer-0");
         world.pipelines[0].from = From::Script(Script::new(records));
         for polls in [40, 200, 400] {
             world.process(|_| true, Until::Arrived, Some(polls), 0);
         }
         world.verify();
-        let written = 900 * 650;
-        let kept = world.disk.used();
-        assert!(kept < written, "seed {seed}: {kept} bytes of twice {written}");
+        // Through two queues, of 600 bytes and more each.
+        let (kept, written) = (world.disk.used(), 2 * 600 * RECORDS);
+        assert!(kept < written / 3, "seed {seed}: {kept} of {written} bytes");
     }
 }
 
@@ -422,7 +445,7 @@ fn what_everybody_has_read_is_removed() {
 /// does not run its last checkpoint says what is released; what was prepared and not saved is not read.
 #[test]
 fn producer_and_consumer_run_one_after_the_other() {
-    for seed in 0..cases() {
+    for seed in seeds() {
         let mut world = World::draw(seed);
         world.max_bytes = 1 << 30;
         let polls = 1 + world.random.below(300);

@@ -125,6 +125,7 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
                 return Ok(());
             }
             let ended = tokio::select! {
+                biased;
                 () = self.handover.begun.notified() => None,
                 ended = job => Some(ended),
             };

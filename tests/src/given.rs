@@ -83,10 +83,17 @@ impl Given {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self, received: &[Value]) -> Result<(), String> {
+        self.difference(received).first.map_or(Ok(()), Err)
+    }
+
+    /// What is wrong with what a receiver has got; see [`check`](Given::check).
+    pub fn difference(&self, received: &[Value]) -> Difference {
+        let mut found = Difference::default();
         let mut places = BTreeMap::new();
         for (place, record) in received.iter().enumerate() {
             if places.insert(identity(record), place).is_some() {
-                return Err(format!("a duplicate: {:?}", identity(record)));
+                found.duplicated += 1;
+                found.blame(|| format!("a duplicate: {:?}", identity(record)));
             }
         }
         let (mut in_line, mut of_sample) = (BTreeMap::new(), BTreeMap::new());
@@ -96,23 +103,45 @@ impl Given {
             if self.poison.contains(&identity) {
                 continue;
             }
-            let &place = places.get(&identity).ok_or_else(|| format!("lost: {identity:?}"))?;
+            let Some(&place) = places.get(&identity) else {
+                found.lost += 1;
+                found.blame(|| format!("lost: {identity:?}"));
+                continue;
+            };
             if received[place] != *given {
-                return Err(format!("changed: {identity:?}"));
+                found.blame(|| format!("changed: {identity:?}"));
             }
             count += 1;
             let line = (given["subject"].as_str(), given["type"].as_str());
             if in_line.insert(line, place).is_some_and(|before| before > place) {
-                return Err(format!("out of the order of its subject and type: {identity:?}"));
+                found.blame(|| format!("out of the order of its subject and type: {identity:?}"));
             }
             if of_sample.insert(id(given), place).is_some_and(|before| before > place) {
-                return Err(format!("overtook what it is about: {identity:?}"));
+                found.blame(|| format!("overtook what it is about: {identity:?}"));
             }
         }
-        match received.len() {
-            all if all == count => Ok(()),
-            all => Err(format!("{} records were never given, or are refused ones", all - count)),
+        let strange = places.len() - count;
+        if strange > 0 {
+            found.blame(|| format!("{strange} records were never given, or are refused ones"));
         }
+        found
+    }
+}
+
+/// What is wrong with what a receiver has got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Records that it should have and has not.
+    pub lost: u64,
+    /// Records that it has more than once, each time but the first.
+    pub duplicated: u64,
+    /// The first thing that is wrong, of these and all else.
+    pub first: Option<String>,
+}
+
+impl Difference {
+    fn blame(&mut self, wrong: impl FnOnce() -> String) {
+        self.first.get_or_insert_with(wrong);
     }
 }
 

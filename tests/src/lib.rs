@@ -3,10 +3,13 @@
 //! The path of another crate's binary is not known to a test, so this crate builds one of its own over
 //! [`afferent_cli::main`], and what the tests share lives here.
 
+pub mod campaign;
+pub mod fuzzing;
 pub mod given;
 pub mod receiver;
 pub mod records;
 mod running;
+pub mod sender;
 pub mod shared_store;
 
 use std::{

@@ -95,6 +95,24 @@ impl Running {
         kibibytes << 10
     }
 
+    /// The most memory that it had resident so far, in bytes; `None` once it has ended. 0 where the system does not say.
+    pub fn memory(&mut self) -> Option<u64> {
+        if self.child.try_wait().ok().flatten().is_some() {
+            return None;
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        Some(kibibytes.unwrap_or(0) << 10)
+    }
+
+    /// Kills it with SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -107,9 +125,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

@@ -36,7 +36,7 @@ impl SharedStore {
     /// # Errors
     /// `Transient` when SQLite fails.
     pub fn open(path: &Path) -> Result<SharedStore> {
-        let opened = || {
+        let opened = || -> rusqlite::Result<_> {
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(BUSY)?;
             connection.pragma_update(None, "journal_mode", "wal")?;
@@ -66,7 +66,9 @@ impl SharedStore {
     /// # Errors
     /// `Transient` when SQLite fails.
     pub fn content(path: &Path) -> Result<Vec<u8>> {
-        let read = || Connection::open(path)?.query_row("SELECT content FROM store", [], |row| row.get(0));
+        let read = || -> rusqlite::Result<Vec<u8>> {
+            Connection::open(path)?.query_row("SELECT content FROM store", [], |row| row.get(0))
+        };
         read().map_err(sql_error)
     }
 
@@ -76,7 +78,7 @@ impl SharedStore {
         work: impl for<'s> FnOnce(&'s MemoryStore) -> BoxFuture<'s, Result<T>> + Send + 'static,
     ) -> Result<T> {
         let (id, connection) = (self.id, self.connection.clone());
-        let job = self.blocking.spawn(move || {
+        let job = self.blocking.spawn(move || -> Result<T> {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql_error)?;

@@ -1,17 +1,15 @@
 //! The fuzzers' corpora, as ordinary tests: what fuzzing found once stays found.
 
-use std::path::Path;
+use afferent_tests::fuzzing::{TARGETS, corpus, inputs};
 
-use afferent_sources::export::testing::check;
-
-/// Scenario: each input of the corpus of exports. Guarantees: what `check` says of any input.
+/// Scenario: each input of the corpus of each parser. Guarantees: what its target says of any input.
 #[test]
-fn exports() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/export");
-    let mut inputs = 0;
-    for entry in std::fs::read_dir(folder).expect("the corpus") {
-        check(&std::fs::read(entry.expect("an entry").path()).expect("an input"));
-        inputs += 1;
+fn all() {
+    for target in TARGETS {
+        let inputs = inputs(*target);
+        assert!(inputs.len() >= 3, "the corpus is there: {}", corpus(*target).display());
+        for input in &inputs {
+            (target.check)(input);
+        }
     }
-    assert!(inputs >= 5, "the corpus is there");
 }

@@ -97,6 +97,7 @@ impl SimDisk {
             halted: false,
             capacity: None,
             writes: 0,
+            trace: 0,
             random: Random::from_seed(seed),
         })
     }
@@ -136,6 +137,36 @@ impl SimDisk {
     /// How many bytes the files occupy, in whole blocks of 4 KiB.
     pub fn used(&self) -> u64 {
         self.state().used() * BLOCK
+    }
+
+    /// Whether a [`Fault::Halt`] has happened: whatever runs on this disk gets nowhere any more.
+    pub fn is_halted(&self) -> bool {
+        self.state().halted
+    }
+
+    /// All that was done so far, as a number: two histories with the same one did the same, byte for byte, in the same order.
+    pub fn trace(&self) -> u64 {
+        self.state().trace
+    }
+
+    /// All files, in the order of their names, with their lengths.
+    pub fn files(&self) -> Vec<(PathBuf, u64)> {
+        let state = self.state();
+        let length = |inode| state.inodes.get(inode).map_or(0, |inode| inode.visible.len() as u64);
+        state.names.iter().map(|(name, inode)| (name.clone(), length(inode))).collect()
+    }
+
+    /// What is in a file, without an operation that is counted.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.state();
+        let inode = state.names.get(path)?;
+        state.inodes.get(inode).map(|inode| inode.visible.clone())
+    }
+
+    /// The disk after its process was killed at this moment: everything written is there, synced or not, and no lock is
+    /// held. Handles of this disk go on writing to this disk. `seed` decides what later faults leave behind.
+    pub fn after_kill(&self, seed: u64) -> SimDisk {
+        SimDisk::from(self.state().after_kill(Random::from_seed(seed)))
     }
 
     /// The disk after a power loss at this moment; `seed` decides what survived. Handles of this disk go on
@@ -192,6 +223,8 @@ struct State {
     capacity: Option<u64>,
     /// Numbers the changes of files, so that a page can be cut off at one moment.
     writes: u64,
+    /// Hash of all operations so far.
+    trace: u64,
     random: Random,
 }
 
@@ -209,7 +242,7 @@ struct Plan {
     fault: Fault,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inode {
     visible: Vec<u8>,
     durable: Vec<u8>,
@@ -232,6 +265,7 @@ impl State {
     /// Counts an operation; the fault that is planned for it, if any.
     fn begin(&mut self, op: Op) -> Option<Fault> {
         *self.counts.entry(op).or_default() += 1;
+        self.note(op, &[], &[]);
         if self.halted {
             return Some(Fault::Halt);
         }
@@ -275,6 +309,9 @@ impl State {
 
     fn change_names(&mut self, directory: &Path, names: Vec<(PathBuf, Option<u64>)>) {
         apply_names(&mut self.names, &names);
+        for (path, inode) in &names {
+            self.note(Op::Rename, path.as_os_str().as_encoded_bytes(), &inode.unwrap_or(0).to_le_bytes());
+        }
         self.name_changes.push(NameChange { directory: directory.to_owned(), names });
     }
 
@@ -298,6 +335,7 @@ impl State {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.note(Op::Write, &[inode.to_le_bytes(), offset.to_le_bytes()].concat(), bytes);
         let (first, last) = (offset / BLOCK, (offset + bytes.len() as u64 - 1) / BLOCK);
         let mut room = self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()));
         let missing = (first..=last).find(|block| {
@@ -342,7 +380,35 @@ impl State {
             halted: false,
             capacity: self.capacity,
             writes: 0,
+            trace: self.trace,
             random,
+        }
+    }
+
+    fn after_kill(&self, random: Random) -> State {
+        State {
+            inodes: self.inodes.clone(),
+            next_inode: self.next_inode,
+            names: self.names.clone(),
+            durable_names: self.durable_names.clone(),
+            name_changes: self.name_changes.clone(),
+            directories: self.directories.clone(),
+            locks: BTreeSet::new(),
+            counts: BTreeMap::new(),
+            plans: Vec::new(),
+            halted: false,
+            capacity: self.capacity,
+            writes: self.writes,
+            trace: self.trace,
+            random,
+        }
+    }
+
+    /// Takes an operation into the trace: its kind, what it is about, and what it brings.
+    fn note(&mut self, op: Op, about: &[u8], bytes: &[u8]) {
+        for part in [&self.trace.to_le_bytes()[..], &[op as u8], about, bytes] {
+            self.trace =
+                self.trace.rotate_left(23) ^ u64::from(crc32c::crc32c_append(self.trace as u32, part));
         }
     }
 }

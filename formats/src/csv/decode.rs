@@ -224,6 +224,11 @@ impl Row {
         text.resize(row.len(), 0);
         self.ends.resize(memchr::memchr_iter(b',', row.as_bytes()).count() + 1, 0);
         let mut reader: Reader = ReaderBuilder::new().terminator(Terminator::Any(b'\n')).build();
+        if row.as_bytes().starts_with(BOM) {
+            // What it reads first it takes a mark off, which belongs to a file and not to a row: after a blank line it does not.
+            let (result, ..) = reader.read_record(b"\n", &mut text, &mut self.ends);
+            debug_assert_eq!(result, ReadRecordResult::InputEmpty);
+        }
         let (_, _, written, cells) = reader.read_record(row.as_bytes(), &mut text, &mut self.ends);
         let (result, _, more, more_cells) =
             reader.read_record(&[], &mut text[written..], &mut self.ends[cells..]);

@@ -33,6 +33,21 @@ fn any_record_comes_back_as_it_was() {
     });
 }
 
+/// Scenario: rows that begin with a byte order mark, as where files were put together, and one that is nothing else. Guarantees: G4:
+/// the mark belongs to the cell; G11: what is no record is a reject.
+#[test]
+fn a_mark_in_the_middle_is_text() {
+    let text =
+        "subject,type,start,value,unit\n\u{feff}ada,StepCount,2025-01-31T08:00:00Z,10,count\n\u{feff}\n";
+    let (batch, rejects) = decode_with(DecoderOptions::default(), text.as_bytes());
+    assert_eq!(
+        batch.iter().map(|record| record.subject.as_deref()).collect::<Vec<_>>(),
+        [Some("\u{feff}ada")]
+    );
+    assert_eq!(rejects.len(), 1);
+    assert_eq!(rejects[0].location, "in.csv:3");
+}
+
 /// Scenario: a file as a spreadsheet writes it: a byte order mark, CRLF, other columns in another order, blank
 /// lines, a cell over two lines. Guarantees: G1, each row is read, or a reject with its own line.
 #[test]

@@ -360,6 +360,7 @@ impl Runtime {
             self.inner.tasks.wait().await;
         };
         tokio::select! {
+            biased;
             () = stops => {}
             () = clock::sleep(patience) => tracing::warn!(
                 "some pipelines did not stop within {patience:?}: they are killed, and replay their open epoch"

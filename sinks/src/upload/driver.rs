@@ -152,8 +152,8 @@ impl<T: Transport> Driver<T> {
             self.ages.look(self.oldest(), &self.cx);
             let look = self.ages.due();
             tokio::select! {
+                biased;
                 () = clock::sleep_until(look.unwrap_or_else(clock::instant)), if look.is_some() => {}
-                Some(stepped) = self.steps.next(), if !self.steps.is_empty() => self.stepped(stepped)?,
                 more = self.feed.more() => match more {
                     Ok(Some(entry)) => {
                         let spot = self.scanned;
@@ -163,6 +163,7 @@ impl<T: Transport> Driver<T> {
                     Ok(None) => {}
                     Err(Gone) => return Ok(()),
                 },
+                Some(stepped) = self.steps.next(), if !self.steps.is_empty() => self.stepped(stepped)?,
             }
         }
     }

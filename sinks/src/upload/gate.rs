@@ -130,6 +130,7 @@ impl Gate {
             };
             match wait {
                 Some(until) => tokio::select! {
+                    biased;
                     () = clock::sleep_until(until) => {}
                     () = changed => {}
                 },

@@ -148,6 +148,7 @@ async fn keep(
         let mut woken = None;
         let mut source = true;
         tokio::select! {
+            biased;
             wake = wakes.next(), if observing => woken = Some(wake),
             changed = covered.changed() => source = changed.is_ok(),
             changed = committed.changed(), if engine => engine = changed.is_ok(),

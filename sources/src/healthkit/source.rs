@@ -208,6 +208,7 @@ impl Open {
                 let mut ended = false;
                 let mut woken = self.seen;
                 tokio::select! {
+                    biased;
                     due = keeper.wait(self.seen) => (woken, ended) = (due.wakes, due.ended),
                     () = sleep(LOOK_AGAIN) => {}
                 }

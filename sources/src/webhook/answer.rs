@@ -17,7 +17,7 @@ const LATER: u16 = 10;
 
 /// What a request is told.
 #[derive(Debug)]
-pub enum Answer {
+pub(super) enum Answer {
     /// It is on disk.
     Stored {
         /// How many records it has.

@@ -2,7 +2,7 @@
 
 use std::{io::Read, sync::Arc};
 
-use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::{Decompress, FlushDecompress, Status, bufread::MultiGzDecoder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Refusal;
@@ -89,9 +89,6 @@ pub fn inflate(
     limit: usize,
     budget: &mut Budget,
 ) -> Result<Vec<u8>, Refusal> {
-    let broken = || {
-        Refusal::broken("the body can't be decompressed; it is not what Content-Encoding says, or is cut off")
-    };
     match encoding {
         Encoding::Identity => {
             if body.len() > limit {
@@ -101,16 +98,7 @@ pub fn inflate(
             Ok(body.to_vec())
         }
         Encoding::Gzip => read_all(MultiGzDecoder::new(body), limit, budget),
-        Encoding::Deflate if is_zlib(body) => {
-            let mut decoder = ZlibDecoder::new(body);
-            let content = read_all(&mut decoder, limit, budget)?;
-            if decoder.into_inner().is_empty() { Ok(content) } else { Err(broken()) }
-        }
-        Encoding::Deflate => {
-            let mut decoder = DeflateDecoder::new(body);
-            let content = read_all(&mut decoder, limit, budget)?;
-            if decoder.into_inner().is_empty() { Ok(content) } else { Err(broken()) }
-        }
+        Encoding::Deflate => inflate_deflate(body, limit, budget),
         Encoding::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| broken())?;
             decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(|_| broken())?;
@@ -125,15 +113,41 @@ fn is_zlib(body: &[u8]) -> bool {
     method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*check)).is_multiple_of(31)
 }
 
+/// Decompresses what RFC 1950 or 1951 says. By hand, because the readers of the library take the end of the input for that of
+/// the stream: half a body would pass for a whole one.
+fn inflate_deflate(body: &[u8], limit: usize, budget: &mut Budget) -> Result<Vec<u8>, Refusal> {
+    let mut stream = Decompress::new(is_zlib(body));
+    let (mut content, mut chunk) = (Vec::new(), [0; CHUNK]);
+    loop {
+        // Both count bytes of slices.
+        let (read, written) = (stream.total_in() as usize, stream.total_out() as usize);
+        let status =
+            stream.decompress(&body[read..], &mut chunk, FlushDecompress::None).map_err(|_| broken())?;
+        let more = stream.total_out() as usize - written;
+        if content.len() + more > limit {
+            return Err(Refusal::TooLarge);
+        }
+        budget.take(more)?;
+        extend(&mut content, &chunk[..more], limit);
+        let is_whole = stream.total_in() as usize == body.len();
+        match status {
+            Status::StreamEnd if is_whole => return Ok(content),
+            Status::StreamEnd => return Err(broken()),
+            _ if more == 0 && stream.total_in() as usize == read => return Err(broken()),
+            _ => {}
+        }
+    }
+}
+
+fn broken() -> Refusal {
+    Refusal::broken("the body can't be decompressed; it is not what Content-Encoding says, or is cut off")
+}
+
 fn read_all(mut from: impl Read, limit: usize, budget: &mut Budget) -> Result<Vec<u8>, Refusal> {
     let mut content = Vec::new();
     let mut chunk = [0; CHUNK];
     loop {
-        let read = from.read(&mut chunk).map_err(|_| {
-            Refusal::broken(
-                "the body can't be decompressed; it is not what Content-Encoding says, or is cut off",
-            )
-        })?;
+        let read = from.read(&mut chunk).map_err(|_| broken())?;
         if read == 0 {
             return Ok(content);
         }

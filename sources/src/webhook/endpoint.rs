@@ -6,9 +6,10 @@ use afferent_core::{Committed, Result, SourceCx, blocking::Blocking, clock::Cloc
 use afferent_formats::{DecoderOptions, wire::WireDecoder};
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Method, Request,
+    HeaderMap, Method,
     body::{Body, Incoming},
     header,
+    http::request::Parts,
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -16,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Ack, Config, KEPT,
+    Ack, Config,
     answer::{Answer, Refusal},
     body::{Budget, CHUNK, Encoding, extend, inflate},
     credentials::{Credentials, Keys, Proof},
@@ -92,15 +93,14 @@ impl Endpoint {
     }
 
     /// The answer to a request for this path.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
-        self.try_answer(request).await.unwrap_or_else(Answer::Refused)
+    pub(super) async fn answer(&self, parts: &Parts, body: &mut Incoming) -> Answer {
+        self.try_answer(parts, body).await.unwrap_or_else(Answer::Refused)
     }
 
-    async fn try_answer(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
-        if request.method() != Method::POST {
+    async fn try_answer(&self, parts: &Parts, body: &mut Incoming) -> Result<Answer, Refusal> {
+        if parts.method != Method::POST {
             return Err(Refusal::WrongMethod);
         }
-        let (parts, body) = request.into_parts();
         let keys = self.credentials.keys(&self.blocking).await;
         let proof = keys.judge(&parts.headers, self.clock.now()).ok_or(Refusal::Unauthorized)?;
         let encoding = form(&parts.headers)?;
@@ -128,7 +128,7 @@ impl Endpoint {
     }
 
     /// Reads the body behind `prefix`.
-    async fn receive(&self, prefix: Vec<u8>, mut body: Incoming) -> Result<(Vec<u8>, Budget), Refusal> {
+    async fn receive(&self, prefix: Vec<u8>, body: &mut Incoming) -> Result<(Vec<u8>, Budget), Refusal> {
         let limit = usize::try_from(self.config.max_body.0).unwrap_or(usize::MAX);
         let announced = body.size_hint().lower();
         if announced > self.config.max_body.0 {
@@ -273,6 +273,3 @@ fn id(headers: &HeaderMap) -> Result<Option<BodyId>, Refusal> {
     }
     Ok(None)
 }
-
-// Senders of Standard Webhooks repeat for 76 h.
-const _: () = assert!(KEPT.as_secs() > 76 * 3600);

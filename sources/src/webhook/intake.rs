@@ -241,6 +241,11 @@ impl Intake {
         self.is_full() || self.bytes.load(Ordering::Relaxed) >= self.limits.segment_bytes
     }
 
+    /// Whether the log will soon be full, or is.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.is_full() || self.bytes.load(Ordering::Relaxed) >= self.limits.max_bytes / 2
+    }
+
     /// Whether a body found no room since the log was trimmed last.
     pub(super) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)

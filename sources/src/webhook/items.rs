@@ -16,6 +16,8 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 pub(super) struct Items<'t> {
     text: &'t [u8],
     cursor: Cursor,
+    /// Where the last item began.
+    begin: usize,
 }
 
 /// Where in a body it is.
@@ -47,16 +49,16 @@ pub(super) struct NotJson {
 impl<'t> Items<'t> {
     /// From `cursor` on.
     pub(super) fn new(text: &'t [u8], cursor: Cursor) -> Items<'t> {
-        Items { text, cursor }
+        Items { text, cursor, begin: cursor.at }
     }
 
     pub(super) fn cursor(&self) -> Cursor {
         self.cursor
     }
 
-    /// The line it is in, from 1.
+    /// The line in which the last item began, or should have, from 1.
     fn line(&self) -> u64 {
-        memchr::memchr_iter(b'\n', &self.text[..self.cursor.at]).count() as u64 + 1
+        memchr::memchr_iter(b'\n', &self.text[..self.begin]).count() as u64 + 1
     }
 
     /// The next one.
@@ -102,6 +104,7 @@ impl<'t> Items<'t> {
         let rest = &self.text[self.cursor.at..];
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         self.cursor.at += rest.iter().take_while(|byte| is_space(byte)).count();
+        self.begin = self.cursor.at;
         self.text.get(self.cursor.at).copied()
     }
 

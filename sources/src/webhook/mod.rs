@@ -60,6 +60,12 @@
 //! Header, body, idle and handshake time, connections, streams, bytes of a body before and after decompression, bytes of
 //! all bodies in memory, depth of JSON, log and ids: each has a key or a named limit. A body that inflates to more than
 //! `max_body` is refused when it passes that, not after.
+//!
+//! # For fuzzing
+//!
+//! What looks at bytes of strangers is pure and public: [`Keys::judge`] and [`Keys::has_signed`] (headers, signatures),
+//! [`SigningKey::parse`], [`inflate`] (bodies that are compressed, within a [`Budget`]), [`check_records`] (bodies as they are
+//! stored), [`Config`] by its `check`.
 
 mod answer;
 mod blocks;
@@ -87,10 +93,10 @@ mod tls;
 use std::time::Duration;
 
 pub use self::{
-    answer::{Answer, Refusal},
+    answer::Refusal,
     body::{Budget, Encoding, inflate},
     config::{Ack, Config, MAX_BODY, Timeouts, Tls},
-    credentials::{Credentials, Keys},
+    credentials::{Credentials, Keys, Proof},
     items::{Checked, Malformed, check_records},
     listeners::Listeners,
     openapi::openapi,

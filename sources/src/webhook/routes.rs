@@ -3,17 +3,28 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    header,
+};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     answer::{Answer, Refusal},
     endpoint::Endpoint,
 };
+
+/// What is read of a refused body, and for how long, before it is answered: a connection that is closed while something is
+/// unread is reset, and the sender may never see the answer.
+const LINGER_BYTES: u64 = 256 << 10;
+const LINGER: Duration = Duration::from_millis(500);
 
 /// The paths of a listener. When the last one has gone, it stops, and takes no other.
 #[derive(Debug, Default)]
@@ -62,10 +73,15 @@ impl Routes {
     /// The answer to a request.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let endpoint = self.endpoints().get(request.uri().path()).cloned();
+        let (parts, mut body) = request.into_parts();
         let answer = match endpoint {
-            Some(endpoint) => endpoint.answer(request).await,
+            Some(endpoint) => endpoint.answer(&parts, &mut body).await,
             None => Answer::Refused(Refusal::NoSuchPath),
         };
+        let is_awaited = parts.headers.contains_key(header::EXPECT);
+        if matches!(&answer, Answer::Refused(refusal) if *refusal != Refusal::TooSlow) && !is_awaited {
+            discard(&mut body).await;
+        }
         answer.into_response()
     }
 
@@ -73,4 +89,21 @@ impl Routes {
         // Each change is one step.
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads on in a body that is not wanted, if that comes to an end soon.
+async fn discard(body: &mut Incoming) {
+    if body.size_hint().lower() > LINGER_BYTES {
+        return;
+    }
+    let rest = async {
+        let mut read = 0;
+        while read <= LINGER_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            read += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+    };
+    // What is left then is the sender's affair.
+    let _ = timeout(LINGER, rest).await;
 }

@@ -8,9 +8,8 @@ use std::{fmt, time::Duration};
 
 use afferent_core::Timestamp;
 use base64::{
-    Engine,
-    alphabet::STANDARD as ALPHABET,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 use ring::hmac;
 
@@ -24,9 +23,9 @@ pub(super) const MAX_ID: usize = 256;
 const PREFIX: &str = "whsec_";
 /// A key's length in bytes (specification, "Signature scheme").
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-/// Base64, with or without its padding: some senders show secrets without.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &ALPHABET,
+/// Of secrets, with or without padding: some senders show them without.
+const OF_SECRETS: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
@@ -48,7 +47,7 @@ impl SigningKey {
     pub fn parse(text: &str) -> Result<SigningKey, &'static str> {
         const EXPECTED: &str = "expected a signing secret: `whsec_` and the base64 of 24 to 64 bytes";
         let encoded = text.strip_prefix(PREFIX).ok_or(EXPECTED)?;
-        let key = BASE64.decode(encoded).map_err(|_| EXPECTED)?;
+        let key = OF_SECRETS.decode(encoded).map_err(|_| EXPECTED)?;
         if !KEY_BYTES.contains(&key.len()) {
             return Err(EXPECTED);
         }
@@ -57,7 +56,7 @@ impl SigningKey {
 
     /// The signature of `content`, as `webhook-signature` carries it.
     pub fn sign(&self, content: &[u8]) -> String {
-        format!("v1,{}", BASE64.encode(hmac::sign(&self.0, content)))
+        format!("v1,{}", STANDARD.encode(hmac::sign(&self.0, content)))
     }
 }
 
@@ -106,7 +105,7 @@ pub(super) fn is_signed(keys: &[SigningKey], signatures: &str, content: &[u8]) -
     let tags: Vec<Vec<u8>> = signatures
         .split_ascii_whitespace()
         .take(MAX_SIGNATURES)
-        .filter_map(|signature| BASE64.decode(signature.strip_prefix("v1,")?).ok())
+        .filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok())
         .collect();
     if tags.is_empty() {
         return false;

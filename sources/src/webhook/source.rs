@@ -14,7 +14,7 @@ use afferent_core::{
 use tokio::sync::watch;
 
 use super::{
-    Config, Listeners,
+    Ack, Config, Listeners,
     endpoint::Endpoint,
     intake::{self, Intake, Progress, trimmable},
     listeners::Lease,
@@ -24,6 +24,10 @@ use super::{
 
 /// How often the log is trimmed while it has room: it costs a sync of the ids.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+
+/// How long it waits for another body before it says that it has nothing more. That closes the epoch, which costs syncs, and
+/// bodies of a busy sender come every few milliseconds; a lone one can wait so long. Not where senders wait for the commit.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// A source of records that are posted to it; see the module's documentation.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ struct Open {
     pulls: u64,
     /// That it has nothing more was said.
     drained: bool,
+    /// It gave something since, and waits a little before it says so.
+    lingers: bool,
     /// That the log failed was said.
     told_broken: bool,
     /// How far the log was trimmed, and when.
@@ -120,6 +126,7 @@ impl Source for Webhook {
             job: None,
             pulls: 0,
             drained: false,
+            lingers: false,
             told_broken: false,
             trimmed: None,
             asked: 0,
@@ -199,16 +206,22 @@ impl Open {
                 }
                 self.reopen().await?;
             }
+            self.trim().await;
             let step = self.step().await?;
             step.alarms.iter().for_each(|alarm| self.world.events.alarm(alarm));
             let moved = step.place.entry != self.place.entry || step.place.done != self.place.done;
             self.place = Place { asked: self.place.asked, ..step.place };
             if moved || !step.batch.is_empty() || !step.rejects.is_empty() {
                 self.drained = false;
+                self.lingers = self.world.config.ack == Ack::Durable;
                 let (batch, rejects) = (step.batch, step.rejects);
                 return Ok(Pulled { batch, rejects, position: self.given()?, seal: false });
             }
-            if !std::mem::replace(&mut self.drained, true) {
+            if !self.drained {
+                if std::mem::take(&mut self.lingers) && self.linger().await {
+                    continue;
+                }
+                self.drained = true;
                 return Ok(Pulled::drained(self.given()?));
             }
             if self.wait().await {
@@ -253,6 +266,15 @@ impl Open {
         let (reader, step) = joined?;
         self.reader = Some(reader);
         step
+    }
+
+    /// Waits a little; whether there may be more.
+    async fn linger(&mut self) -> bool {
+        tokio::select! {
+            () = self.intake.arrived.notified() => true,
+            () = self.intake.broken.cancelled() => true,
+            () = clock::sleep(LINGER) => false,
+        }
     }
 
     /// Waits until there may be more; whether a checkpoint is needed before there can be.
@@ -305,7 +327,7 @@ impl Open {
         let now = clock::instant();
         let is_early = self.trimmed.is_some_and(|(_, at)| now.duration_since(at) < TRIM_EVERY);
         let intake = &self.intake;
-        if !is_new || !intake.wants_trimming() || (is_early && !intake.is_full()) {
+        if !is_new || !intake.wants_trimming() || (is_early && !intake.is_pressed()) {
             return;
         }
         // If it fails the log is broken, and the next pull says so.

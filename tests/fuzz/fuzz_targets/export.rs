@@ -4,4 +4,6 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| afferent_sources::export::testing::check(bytes));
+fuzz_target!(|bytes: &[u8]| {
+    (afferent_tests::fuzzing::target("export").check)(bytes);
+});

@@ -72,8 +72,7 @@ async fn own(directory: &Path, claim: Claim) -> Result<Outcome> {
         kill: Default::default(),
     };
     let factory = spec.factory.clone();
-    let run = engine::run(cx, move || factory());
-    tokio::pin!(run);
+    let mut run = Box::pin(engine::run(cx, move || factory()));
     loop {
         tokio::select! {
             ended = &mut run => return ended,

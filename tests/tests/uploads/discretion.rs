@@ -7,10 +7,11 @@ use afferent_tests::{
     Place, Ran,
     given::identity,
     receiver::{Authority, Fault, Protocol, Receiver, Script, Spell},
+    sender::UPLOAD,
 };
 use serde_json::json;
 
-use crate::sender::{BINARY, UPLOAD};
+use crate::BINARY;
 
 /// What every secret here has in it: those of the receiver do, too.
 const SECRET: &str = "hush";

@@ -12,9 +12,10 @@ use afferent_core::clock;
 use afferent_tests::{
     given::Given,
     receiver::{Fault, Moment, Protocol, Script},
+    sender::{Sender, UPLOAD},
 };
 
-use crate::sender::{Sender, UPLOAD};
+use crate::BINARY;
 
 /// Kills that must hit.
 const KILLS: u32 = 100;
@@ -143,7 +144,7 @@ fn a_killed_sender_loses_and_repeats_nothing() {
         let odds =
             [Fault::ServerError, Fault::CutBeforeCommit, Fault::CutAfterCommit].map(|fault| (fault, 0.02));
         let script = Script { protocol, odds: odds.into(), most_records: 4, ..Script::default() };
-        let sender = runtime.block_on(Sender::new(given, script, 10, random.u64(..)));
+        let sender = runtime.block_on(Sender::new(BINARY, given, script, 10, random.u64(..)));
         let life = Arc::new(Mutex::new(Life {
             number: 0,
             child: None,
@@ -178,7 +179,8 @@ fn a_killed_sender_loses_and_repeats_nothing() {
                 // 65: there are dead letters of this run.
                 Some(code) => {
                     assert!(code == 0 || code == 65, "after {number} lives: {status}");
-                    runtime.block_on(sender.check(&said, &format!("after {number} lives")));
+                    let checked = runtime.block_on(sender.check(&said));
+                    checked.unwrap_or_else(|wrong| panic!("after {number} lives: {wrong}"));
                     break;
                 }
                 None => {

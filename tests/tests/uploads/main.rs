@@ -7,10 +7,9 @@
     reason = "tests, though most of them not in the functions that are"
 )]
 
-#[cfg(unix)]
-mod aborts;
 mod clock;
 mod discretion;
 mod kills;
 mod scripts;
-mod sender;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");

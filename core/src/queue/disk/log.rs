@@ -173,6 +173,11 @@ impl Log {
         Ok(())
     }
 
+    /// The log that `release` is about is not there: nothing of it can be read, and nobody is to wait for it.
+    fn withdraw(&self, release: &Release) {
+        self.look().release.take_if(|now| now.log == release.log);
+    }
+
     /// A reader of what `release` is about, from `from` or the oldest entry on; and where the oldest entry is. `None` when the
     /// log is not there, or is another.
     pub(super) fn reader(
@@ -184,6 +189,7 @@ impl Log {
         let mut handle = self.handle();
         if handle.log.is_none() {
             if !is_log(&*self.disk, &self.segments())? {
+                self.withdraw(release);
                 return Ok(None);
             }
             self.open(&mut handle, LogLimits::new(u64::MAX), Some(release.end), random)?;
@@ -192,7 +198,10 @@ impl Log {
             }
         }
         let opening = handle.opening;
-        let Some(log) = handle.log.as_ref().filter(|log| log.id() == release.log) else { return Ok(None) };
+        let Some(log) = handle.log.as_ref().filter(|log| log.id() == release.log) else {
+            self.withdraw(release);
+            return Ok(None);
+        };
         let first = log.first();
         let reader = log.reader(from.unwrap_or(first).max(first));
         Ok(Some((Reader { reader, entries: Entries::new(), opening }, first)))

@@ -59,7 +59,7 @@
 //! | a producer's log is gone or another | the producer alarms and begins another; the same for consumers |
 //! | an entry can't be read | passed over, with an alarm that says how many were lost, and counted |
 //! | a consumer that reads is slow | the producer waits |
-//! | a consumer is away, or there was none yet, and the bound is reached | the producer waits, with an alarm that says for whom; or, by policy, it is detached with an alarm |
+//! | a consumer is away, or there was none yet, and the bound is reached | the producer waits, with an alarm that says for whom; or, by policy and after half a minute, it is detached with an alarm |
 //! | a detached consumer comes back | it goes on where it was, or at the oldest entry that is there, with an alarm that says how many are gone |
 //! | a consumer was started over | it begins at the oldest entry that is there |
 //! | the disk fails | the pipeline whose job it was starts again from its checkpoint |

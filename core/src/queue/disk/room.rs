@@ -82,10 +82,10 @@ impl Room {
     /// # Errors
     /// `Transient` as the disk fails.
     pub async fn wait(&mut self, policy: WhenFull) -> Result<bool> {
-        loop {
+        while self.full().is_some() {
+            // What happens from here on wakes it.
             let mut changes = self.queue.changes();
-            changes.mark_unchanged();
-            let commits: FuturesUnordered<_> = self
+            let mut commits: FuturesUnordered<_> = self
                 .queue
                 .all_readings()
                 .iter()
@@ -100,10 +100,7 @@ impl Room {
                     }
                 })
                 .collect();
-            let Some(full) = self.full() else {
-                self.said = None;
-                return Ok(true);
-            };
+            let Some(full) = self.full() else { break };
             let absent = full.absent(&self.queue);
             let due = match policy {
                 WhenFull::Wait => None,
@@ -124,7 +121,6 @@ impl Room {
                 },
             };
             let due = self.say(&absent).into_iter().chain(due).min();
-            let mut commits = commits;
             tokio::select! {
                 // It lives as long as the queue does.
                 _ = changes.changed() => {}
@@ -132,6 +128,8 @@ impl Room {
                 () = clock::sleep_until(due.unwrap_or_else(clock::instant)), if due.is_some() => {}
             }
         }
+        self.said = None;
+        Ok(true)
     }
 
     /// Says that [`Producer::forgo`](super::Producer::forgo) has removed `entries`.

@@ -25,7 +25,7 @@ fn an_owner_that_was_taken_over_changes_nothing() {
             // What no checkpoint knows.
             for _ in 0..random.below(6) {
                 serial += 1;
-                log.append(&payload(serial, 400)).unwrap();
+                assert!(matches!(log.append(&payload(serial, 400)).unwrap(), Appended::At(_)), "seed {seed}");
             }
             if random.chance(0.5) {
                 log.sync().unwrap();
@@ -48,7 +48,7 @@ fn an_owner_that_was_taken_over_changes_nothing() {
         }
         serial += 1;
         expected.push(payload(serial, 100));
-        log.append(expected.last().unwrap()).unwrap();
+        assert!(matches!(log.append(expected.last().unwrap()).unwrap(), Appended::At(_)), "seed {seed}");
         log.sync().unwrap();
         for zombie in &mut zombies {
             serial += 1;

@@ -31,7 +31,7 @@ enum Pace {
 /// A source whose pulls take time.
 struct Slow {
     pace: Pace,
-    at: u128,
+    at: u64,
     failures: Arc<Mutex<u128>>,
 }
 
@@ -50,7 +50,7 @@ impl Source for Slow {
             Pace::Each(time) => {
                 clock::sleep(time).await;
                 self.at += 1;
-                let batch: Batch<Record> = records(self.at).pop().into_iter().collect();
+                let batch: Batch<Record> = records(u128::from(self.at)).pop().into_iter().collect();
                 let position = afferent_core::Position::new(1, "slow", &self.at)?;
                 Ok(Some(Pulled { batch, rejects: Vec::new(), position, seal: false }))
             }
@@ -413,7 +413,7 @@ async fn a_job_that_hangs_is_told() {
     runtime.know(spec).await.unwrap();
     for _ in 0..2 {
         // The clock is the machine's, and the machine may be slow.
-        let report = runtime.wake("a", Duration::from_millis(300)).await.unwrap();
+        let report = runtime.wake("a", Duration::from_secs(1)).await.unwrap();
         assert!(!report.safe_to_suspend && report.needs.contains(&Need::MoreTime), "{report:?}");
     }
     *let_go.0.lock().unwrap() = true;

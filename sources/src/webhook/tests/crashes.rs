@@ -18,7 +18,7 @@ async fn what_was_acknowledged_survives() {
     for seed in 0..30 {
         println!("seed {seed}");
         let mut random = Random::from_seed(seed);
-        let small = json!({ "max_bytes": "1MiB", "max_body": "64KiB" });
+        let small = json!({ "max_bytes": "2MiB", "max_body": "64KiB" });
         let mut world = World::on(SimDisk::new(seed), small).await;
         // What a receiver has, and what the checkpoint says it has.
         let (mut given, mut saved): (Vec<u64>, _) = (Vec::new(), (None, 0));
@@ -53,8 +53,16 @@ async fn what_was_acknowledged_survives() {
             }
             world.disk.heal();
             if random.chance(0.7) {
-                let pulled = pull_some(&mut world).await;
-                given.extend(pulled);
+                // One more, so that there is something to pull.
+                let canary = next;
+                next += 1;
+                while client.send(body(canary)).await.status != 202 {
+                    given.extend(pull_one(&mut world).await.unwrap_or_default());
+                }
+                acknowledged.insert(canary);
+                while let Some(pulled) = pull_one(&mut world).await {
+                    given.extend(pulled);
+                }
                 if random.chance(0.7) {
                     world.commit();
                     saved = (world.position.clone(), given.len());
@@ -83,23 +91,19 @@ async fn what_was_acknowledged_survives() {
     }
 }
 
-/// Pulls until the source is drained, through what heals.
-async fn pull_some(world: &mut World) -> Vec<u64> {
-    let mut all = Vec::new();
-    loop {
-        match afferent_core::Source::next(world.source.as_mut().unwrap()).await {
-            Ok(pulled) => {
-                let pulled = pulled.unwrap();
-                world.pulls += 1;
-                world.position = Some(pulled.position.clone());
-                all.extend(numbers(&pulled.batch));
-                if pulled.is_drained() {
-                    return all;
-                }
-            }
-            Err(error) => {
-                assert!(matches!(error.kind(), afferent_core::ErrorKind::Transient { .. }), "{error}")
-            }
+/// What the next pull gives, none if it says that there is no more; nothing if it fails in a way that heals. It waits only if
+/// nothing has happened.
+async fn pull_one(world: &mut World) -> Option<Vec<u64>> {
+    match afferent_core::Source::next(world.source.as_mut().unwrap()).await {
+        Ok(pulled) => {
+            let pulled = pulled.unwrap();
+            world.pulls += 1;
+            world.position = Some(pulled.position.clone());
+            (!pulled.is_drained()).then(|| numbers(&pulled.batch))
+        }
+        Err(error) => {
+            assert!(matches!(error.kind(), afferent_core::ErrorKind::Transient { .. }), "{error}");
+            Some(Vec::new())
         }
     }
 }

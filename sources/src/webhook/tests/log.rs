@@ -125,6 +125,8 @@ async fn a_failed_sync_is_told_and_healed() {
         world.disk.heal();
         let mut given = world.drain().await;
         assert_eq!(client.send(body).await.status, 202);
+        // A source that has just opened says what it has, or that it has nothing.
+        world.reopen().await;
         given.extend(world.drain().await);
         assert_eq!(given, [2], "{op:?}, seed {seed}");
     }

@@ -173,8 +173,8 @@ fn of_a_hundred_thousand_none_is_let_in() {
         }
         let_in += u32::from(match keys.judge(&headers, at(now)) {
             None => false,
-            Some(credentials::Proof::Done) => true,
-            Some(credentials::Proof::Signature(proof)) => {
+            Some(Proof::Done) => true,
+            Some(Proof::Signature(proof)) => {
                 let content = [proof.prefix(), body.clone().into_bytes()].concat();
                 keys.has_signed(proof.signatures, &content)
             }

@@ -161,7 +161,7 @@ impl World {
         pulled
     }
 
-    /// Pulls until it is drained; what came.
+    /// Pulls until it is drained; what came. Something has to have come since it was: else it waits, as it should.
     pub(super) async fn drain(&mut self) -> Vec<u64> {
         let mut all = Vec::new();
         loop {

@@ -1,0 +1,25 @@
+//! What faults of real processes share: the runtime of their receivers, waiting, and seeds.
+
+use std::{sync::OnceLock, time::Duration};
+
+use afferent_core::clock;
+use tokio::runtime::{Builder, Runtime};
+
+/// What receivers of real processes run on; it lives as long as this process.
+pub(super) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    })
+}
+
+/// Waits, on a thread of no runtime.
+pub(super) fn pause(length: Duration) {
+    runtime().block_on(async { clock::sleep(length).await });
+}
+
+/// What a seed draws.
+#[allow(clippy::disallowed_methods, reason = "the campaign's own seed")]
+pub(super) fn seeded(seed: u64) -> fastrand::Rng {
+    fastrand::Rng::with_seed(seed)
+}

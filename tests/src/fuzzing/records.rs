@@ -1,0 +1,61 @@
+//! Records as text: the wire form and CSV.
+
+use afferent::formats::{DecoderOptions, Format, Location};
+use afferent_core::{Batch, Record, Rejects};
+
+use super::{hash, shape};
+
+/// Any bytes as NDJSON.
+pub(super) fn wire(bytes: &[u8]) -> u64 {
+    hash([true, false].map(|strict| check(Format::Json, bytes, strict)))
+}
+
+/// Any bytes as CSV.
+pub(super) fn csv(bytes: &[u8]) -> u64 {
+    hash([true, false].map(|strict| check(Format::Csv, bytes, strict)))
+}
+
+/// What is no record is a reject with a place and a reason; what is one survives being written and read again.
+fn check(format: Format, bytes: &[u8], strict: bool) -> Vec<String> {
+    let (records, rejects) = decode(format, bytes, strict);
+    let mut behaved: Vec<String> = Vec::new();
+    for reject in &rejects {
+        assert!(!reject.reason.is_empty(), "a reject says why");
+        assert!(reject.location.starts_with("input:"), "a reject has a place: {:?}", reject.location);
+        behaved.push(shape(&reject.reason));
+    }
+    for record in records.iter() {
+        behaved.push(survives(format, record));
+    }
+    behaved.sort_unstable();
+    behaved.dedup();
+    behaved
+}
+
+fn decode(format: Format, bytes: &[u8], strict: bool) -> (Batch<Record>, Rejects) {
+    let (mut records, mut rejects) = (Batch::new(), Rejects::new());
+    let at = Location { name: "input", line: 1 };
+    format.decoder(DecoderOptions { strict }).decode(bytes, at, &mut records, &mut rejects);
+    (records, rejects)
+}
+
+/// Writes a record and reads it again; what kind of record it is.
+fn survives(format: Format, record: &Record) -> String {
+    let encode = |record: &Record| {
+        let mut encoder = format.encoder();
+        let mut text = Vec::new();
+        encoder.header(&mut text);
+        encoder.encode(record, &mut text).map(|()| text)
+    };
+    // What lies in itself too deeply has no form of its own; a sink rejects it.
+    let Ok(first) = encode(record) else { return "without a form".to_owned() };
+    let (again, rejects) = decode(format, &first, true);
+    assert!(rejects.is_empty(), "what was written is read: {}", rejects[0].reason);
+    assert_eq!(again.len(), 1, "one record was written");
+    assert_eq!(again[0].id, record.id, "an id changes on its way");
+    let second = encode(&again[0]).expect("what was read is written");
+    assert!(first == second, "a record changes on its way");
+    let value = format!("{:?}", record.value);
+    let value: String = value.chars().take_while(|character| character.is_alphabetic()).collect();
+    format!("{value} {} {} {}", record.is_deletion(), record.origin.is_some(), record.metadata.is_some())
+}

@@ -1,0 +1,61 @@
+//! Faults of the real command.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use afferent_tests::campaign::{Extent, aborts, bombs, drive, kills, recovery};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
+
+/// Kills that must hit, and a fifth of them, less some luck, while a process recovers.
+const KILLS: u64 = 200;
+/// Places of which each is killed about ten times.
+const PLACES: u64 = 26;
+/// Senders at a time: most of them wait for the disk.
+const AT_ONCE: usize = 4;
+/// Bytes of state that are recovered here; the campaign recovers 1 GiB.
+const STATE: u64 = 32 << 20;
+/// How long that may take, on a machine that does other things as well.
+const RECOVERY: Duration = Duration::from_secs(2);
+
+/// Scenario: see [`kills`]. Guarantees: those of the campaign; the file is the undisturbed one byte for byte, the database row
+/// by row.
+#[test]
+fn kills_at_random_moments() {
+    let books = drive(Extent::of(PLACES).at_once(AT_ONCE), |seed| kills::play(seed, BINARY));
+    println!("{:?} {:?}", books.notes, books.recovery());
+    books.assert_clean();
+    assert!(books.faults >= KILLS, "only {} of {KILLS} kills hit", books.faults);
+    let recovering = books.noted("kills while it recovered");
+    assert!(recovering >= books.faults / 8, "only {recovering} of {} hit while it recovered", books.faults);
+    assert!(books.noted("bodies sent again") > 0, "no body was sent again");
+}
+
+/// Scenario: see [`aborts`]: each crash point once, at the first start and later. Guarantees: those of the campaign; no point is
+/// passed by.
+#[test]
+fn aborts_at_every_crash_point() {
+    let books = drive(Extent::of(aborts::plans(1).len() as u64).at_once(AT_ONCE), |seed| {
+        aborts::play(seed, 1, BINARY)
+    });
+    books.assert_clean();
+    let reached: BTreeSet<&str> = books.notes.keys().copied().collect();
+    let missed: Vec<&str> = aborts::points().filter(|point| !reached.contains(point)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}");
+}
+
+/// Scenario: see [`recovery`], with less state than the campaign has. Guarantees: G5: it runs again by itself, at once.
+#[test]
+fn recovery_of_much_state() {
+    let case = recovery::play(STATE, RECOVERY, BINARY);
+    println!("{case:?}");
+    assert_eq!(case.wrong, None);
+}
+
+/// Scenario: see [`bombs`]. Guarantees: G7, G11: each is refused or dead-lettered, what is around it arrives, and no more memory is
+/// used than twice the limit of an item, besides what a process has anyway.
+#[test]
+fn bombs() {
+    let case = bombs::play(BINARY);
+    println!("{case:?}");
+    assert_eq!(case.wrong, None);
+}
