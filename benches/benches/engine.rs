@@ -1,5 +1,5 @@
-//! What the engine costs: ready batches → filter → map → filter → counting sink, static and boxed, against the
-//! same loop written by hand. Batches of 1,024 records.
+//! What the engine costs: ready batches → filter → map → filter → counting sink, static, boxed, and boxed with accounts by type,
+//! against the same loop written by hand. Batches of 1,024 records.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -150,7 +150,7 @@ fn fixed(runtime: &Runtime, template: &Arc<Vec<Record>>) -> u64 {
     delivered(runtime.block_on(engine::run(cx(), stages)))
 }
 
-fn boxed(runtime: &Runtime, template: &Arc<Vec<Record>>) -> u64 {
+fn boxed(runtime: &Runtime, template: &Arc<Vec<Record>>, by_type: bool) -> u64 {
     let stages = || {
         let source: BoxSource<Record> = Box::new(Ready { template: template.clone(), left: BATCHES });
         let one: BoxTransform<Record> = Box::new(ops().filter(first).build());
@@ -158,7 +158,11 @@ fn boxed(runtime: &Runtime, template: &Arc<Vec<Record>>) -> u64 {
         let three: BoxTransform<Record> = Box::new(ops().filter(second).build());
         let line = Line::new(vec![("one".into(), one), ("two".into(), two), ("three".into(), three)])?;
         let sink: BoxSink<Record> = Box::<Counting>::default();
-        Ok(BoxStages::line(("ready", source), line, ("count", sink)))
+        Ok(match by_type {
+            false => BoxStages::line(("ready", source), line, ("count", sink)),
+            true => BoxStages::line(("ready", source), line.counting(Record::count), ("count", sink))
+                .counting(Record::count, Record::count),
+        })
     };
     delivered(runtime.block_on(engine::run(cx(), stages)))
 }
@@ -171,16 +175,19 @@ fn benches(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let template = template();
     assert_eq!(by_hand(&template), fixed(&runtime, &template));
-    assert_eq!(by_hand(&template), boxed(&runtime, &template));
+    assert_eq!(by_hand(&template), boxed(&runtime, &template, false));
+    assert_eq!(by_hand(&template), boxed(&runtime, &template, true));
     let records = BATCH * BATCHES;
     pair("engine, static", records, 15, || fixed(&runtime, &template), || by_hand(&template));
-    pair("engine, boxed", records, 15, || boxed(&runtime, &template), || by_hand(&template));
+    pair("engine, boxed", records, 15, || boxed(&runtime, &template, false), || by_hand(&template));
+    pair("engine, by type", records, 15, || boxed(&runtime, &template, true), || by_hand(&template));
 
     let mut group = criterion.benchmark_group("engine");
     group.throughput(Throughput::Elements(records)).sample_size(10);
     group.bench_function("hand", |bench| bench.iter(|| by_hand(&template)));
     group.bench_function("static", |bench| bench.iter(|| fixed(&runtime, &template)));
-    group.bench_function("boxed", |bench| bench.iter(|| boxed(&runtime, &template)));
+    group.bench_function("boxed", |bench| bench.iter(|| boxed(&runtime, &template, false)));
+    group.bench_function("by type", |bench| bench.iter(|| boxed(&runtime, &template, true)));
     group.finish();
 }
 

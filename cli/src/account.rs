@@ -93,7 +93,7 @@ impl Ended<'_> {
 }
 
 /// One line for each account, on stdout.
-pub(crate) fn json_lines(pipeline: &str, ledger: &Ledger, epoch: Option<Epoch>, ui: &Ui) {
+fn json_lines(pipeline: &str, ledger: &Ledger, epoch: Option<Epoch>, ui: &Ui) {
     let epochs = epoch.map_or(0, |Epoch(last)| last + 1);
     for (sink, account) in &ledger.accounts {
         ui.json(&Line { pipeline, sink, account, epochs });
@@ -102,7 +102,20 @@ pub(crate) fn json_lines(pipeline: &str, ledger: &Ledger, epoch: Option<Epoch>, 
 
 /// A table of accounts: right-aligned numbers, and no column that says nothing anywhere.
 pub(crate) fn grid<'a>(accounts: impl Iterator<Item = (&'a str, &'a Account)>) -> String {
-    let accounts: Vec<_> = accounts.collect();
+    let rows = accounts.map(|(sink, account)| Row { name: sink.to_owned(), account, says: "" });
+    table(&rows.collect::<Vec<_>>())
+}
+
+/// A row of a table of accounts.
+pub(crate) struct Row<'a> {
+    pub(crate) name: String,
+    pub(crate) account: &'a Account,
+    /// What stands behind its numbers.
+    pub(crate) says: &'static str,
+}
+
+/// A table of `accounts`.
+pub(crate) fn table(accounts: &[Row<'_>]) -> String {
     type Column = (&'static str, fn(&Account) -> u64);
     let mut columns: Vec<Column> = vec![
         ("read", |a| a.read),
@@ -113,23 +126,26 @@ pub(crate) fn grid<'a>(accounts: impl Iterator<Item = (&'a str, &'a Account)>) -
         ("dead", |a| a.dead),
         ("pending", |a| a.pending),
     ];
-    columns.retain(|(name, of)| *name != "derived" || accounts.iter().any(|(_, account)| of(account) > 0));
-    let first = accounts.iter().map(|(sink, _)| sink.len()).chain([4]).max().unwrap_or_default();
+    columns.retain(|(name, of)| *name != "derived" || accounts.iter().any(|row| of(row.account) > 0));
+    let first = accounts.iter().map(|row| row.name.len()).chain([4]).max().unwrap_or_default();
     let mut text = format!("  {:first$}", "sink");
     let widths: Vec<usize> = columns
         .iter()
         .map(|(name, of)| {
-            accounts.iter().map(|(_, a)| count(of(a)).len()).chain([name.len()]).max().unwrap_or(0)
+            accounts.iter().map(|row| count(of(row.account)).len()).chain([name.len()]).max().unwrap_or(0)
         })
         .collect();
     for ((name, _), width) in columns.iter().zip(&widths) {
         text += &format!("  {name:>width$}");
     }
     text.push('\n');
-    for (sink, account) in &accounts {
-        text += &format!("  {sink:first$}");
+    for Row { name, account, says } in accounts {
+        text += &format!("  {name:first$}");
         for ((_, of), width) in columns.iter().zip(&widths) {
             text += &format!("  {:>width$}", count(of(account)));
+        }
+        if !says.is_empty() {
+            text += &format!("  {says}");
         }
         text.push('\n');
     }

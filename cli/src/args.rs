@@ -96,9 +96,9 @@ Examples:
     Dlq(DlqCommand),
     /// Check that everything that came in is accounted for
     ///
-    /// Shows the accounts of the last checkpoints, and ends with 1 if one does
-    /// not balance: read + derived = delivered + filtered + superseded + dead +
-    /// pending.
+    /// Shows the accounts of the last checkpoints, one for each sink and its
+    /// rows by type, and ends with 1 if one does not balance:
+    /// read + derived = delivered + filtered + superseded + dead + pending.
     #[command(
         verbatim_doc_comment,
         after_help = "\

@@ -1,12 +1,17 @@
-//! `afferent audit`: whether everything that came in is accounted for.
+//! `afferent audit`: whether everything that came in is accounted for, by sink and by type.
 
 use afferent::{
-    afferent_core::{CheckpointStore, Error, Name, Result},
+    afferent_core::{
+        CheckpointStore, Epoch, Error, Kind, Name, Result,
+        ledger::{Account, Rows},
+    },
     runtime::Runtime,
 };
 
+use serde::Serialize;
+
 use crate::{
-    account::{grid, json_lines},
+    account::{Row, table},
     args::{AuditArgs, Global},
     drive::{PATIENCE, not_started, open},
     exit::Exit,
@@ -45,17 +50,20 @@ async fn look(args: &AuditArgs, runtime: &Runtime, ui: &Ui) -> Result<Exit> {
             continue;
         };
         let ledger = &checkpoint.ledger;
-        if ui.is_json() {
-            json_lines(name, ledger, Some(checkpoint.epoch), ui);
-        } else {
+        if !ui.is_json() {
             ui.data(format_args!("{name}, epoch {} of {}\n", checkpoint.epoch, checkpoint.time));
-            ui.data(grid(ledger.accounts.iter().map(|(sink, account)| (sink.as_str(), account))));
         }
-        for (sink, _) in ledger.accounts.iter().filter(|(_, account)| !account.is_balanced()) {
-            ui.error(format_args!(
-                "{name}: the account of `{sink}` does not balance; this is a defect, please report it"
-            ));
-            exit = Exit::Check;
+        for (sink, account) in &ledger.accounts {
+            let rows = ledger.types.get(sink).map(|rows| &**rows);
+            let audited = Audited { pipeline: name, epoch: checkpoint.epoch, sink, account, rows };
+            match ui.is_json() {
+                true => audited.json(ui),
+                false => ui.data(audited.table()),
+            }
+            for fault in audited.faults() {
+                ui.error(format_args!("{name}: {fault}; this is a defect, please report it"));
+                exit = Exit::Check;
+            }
         }
         let kept = store.count_dead_letters(name).await?;
         if kept > ledger.dead_letters {
@@ -71,4 +79,84 @@ async fn look(args: &AuditArgs, runtime: &Runtime, ui: &Ui) -> Result<Exit> {
         ui.say("no pipeline has run with this state directory");
     }
     Ok(exit)
+}
+
+/// The account of a sink, as it is looked at.
+struct Audited<'a> {
+    pipeline: &'a Name,
+    epoch: Epoch,
+    sink: &'a Name,
+    account: &'a Account,
+    /// The same by type, where that is known.
+    rows: Option<&'a Rows>,
+}
+
+/// A line for programs: an account, or its row of a type.
+#[derive(Serialize)]
+struct Line<'a> {
+    pipeline: &'a str,
+    sink: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    #[serde(flatten)]
+    account: &'a Account,
+    epochs: u64,
+    balanced: bool,
+}
+
+impl Audited<'_> {
+    /// The account and its rows, each with whether it balances.
+    fn table(&self) -> String {
+        let says = |balanced| if balanced { "balanced" } else { "NOT BALANCED" };
+        let whole =
+            Row { name: self.sink.to_string(), account: self.account, says: says(self.is_balanced()) };
+        let types = self.types().map(|(name, account)| Row {
+            name: format!("  {}", short(name)),
+            account,
+            says: says(account.is_balanced()),
+        });
+        table(&std::iter::once(whole).chain(types).collect::<Vec<_>>())
+    }
+
+    /// A line for the account and one for each row.
+    fn json(&self, ui: &Ui) {
+        let line = |kind, account, balanced| {
+            let (pipeline, sink) = (self.pipeline.as_str(), self.sink.as_str());
+            ui.json(&Line { pipeline, sink, kind, account, epochs: self.epoch.0 + 1, balanced });
+        };
+        line(None, self.account, self.is_balanced());
+        for (name, row) in self.types() {
+            line(Some(name), row, row.is_balanced());
+        }
+    }
+
+    /// What is wrong with it.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !self.account.is_balanced() {
+            faults.push(format!("the account of `{}` does not balance", self.sink));
+        }
+        let unbalanced = self.types().filter(|(_, row)| !row.is_balanced());
+        let row = |(name, _)| format!("the account of `{}` does not balance for {}", self.sink, short(name));
+        faults.extend(unbalanced.map(row));
+        if faults.is_empty() && !self.is_balanced() {
+            faults.push(format!("the types do not add up to the account of `{}`", self.sink));
+        }
+        faults
+    }
+
+    /// Whether it balances, and its rows make it up.
+    fn is_balanced(&self) -> bool {
+        self.account.is_balanced() && self.rows.is_none_or(|rows| rows.make_up(self.account))
+    }
+
+    fn types(&self) -> impl Iterator<Item = (&Name, &Account)> {
+        self.rows.into_iter().flat_map(|rows| &rows.0)
+    }
+}
+
+/// A type as people write it.
+fn short(name: &str) -> &str {
+    // What is no type is a row of another kind, and has no short name.
+    Kind::from_data(name).map_or(name, Kind::short)
 }

@@ -230,6 +230,7 @@ async fn watch(
     // Pipelines that do not even stop by then hang.
     let mut drained = pin!(sleep(Duration::ZERO));
     let mut draining = false;
+    let mut drain_until = instant();
     let mut interval = pin!(sleep(INTERVAL));
     loop {
         tokio::select! {
@@ -239,10 +240,15 @@ async fn watch(
                     running.kill();
                 } else {
                     interruption = Exit::Signal(signal);
+                    let waits = match narrator.waiting() {
+                        0 => String::new(),
+                        waiting => format!("{} not acknowledged by receivers yet; ", counted(waiting, "record")),
+                    };
                     ui.say(format_args!(
-                        "delivering what was read, for at most {}; once more stops at once, and loses nothing either",
+                        "{waits}delivering what was read, for at most {}; once more stops at once, and loses nothing either",
                         duration(drain)
                     ));
+                    drain_until = instant() + drain;
                     running.drain(runtime, drain);
                     drained.set(sleep(drain.saturating_add(PATIENCE)));
                     draining = true;
@@ -265,6 +271,13 @@ async fn watch(
             () = &mut finish_together, if wait_for_idle => wait_for_idle = false,
             () = &mut interval => {
                 narrator.summarise();
+                if draining && narrator.waiting() > 0 {
+                    ui.say(format_args!(
+                        "{} still not acknowledged by receivers; at most {} more",
+                        counted(narrator.waiting(), "record"),
+                        duration(drain_until.saturating_duration_since(instant()))
+                    ));
+                }
                 interval.set(sleep(INTERVAL));
             }
             ended = running.ended() => match ended {

@@ -3,7 +3,10 @@
 //! On a terminal each pipeline has a line at the bottom that changes; elsewhere (a log) it says how far it is
 //! every [`INTERVAL`]. What happens is said in a line of its own either way.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use afferent::afferent_core::{
     Name,
@@ -36,12 +39,16 @@ struct Pipeline {
     title: String,
     read: Rate,
     delivered: u64,
+    /// Records that receivers have not acknowledged; counted for each sink.
+    waiting: u64,
     /// Bytes done and in all, by source.
     sources: BTreeMap<Name, (Rate, Option<u64>)>,
     bar: Option<ProgressBar>,
     /// It started once; what starts again after an error says so when it retries.
     started: bool,
     paused: bool,
+    /// Sinks whose receivers refuse the credentials.
+    refused: BTreeSet<Name>,
     /// What was last said of waiting and retrying, so that it is not said again and again.
     said: Option<String>,
     /// Records read and delivered when a log last heard of it.
@@ -85,10 +92,12 @@ impl<'u> Narrator<'u> {
                 title,
                 read: Rate::default(),
                 delivered: 0,
+                waiting: 0,
                 sources: BTreeMap::new(),
                 bar,
                 started: false,
                 paused: false,
+                refused: BTreeSet::new(),
                 said: None,
                 summarised: None,
             };
@@ -99,7 +108,12 @@ impl<'u> Narrator<'u> {
 
     /// Whether a pipeline waits for credentials or an operator.
     pub(crate) fn is_paused(&self, pipeline: &Name) -> bool {
-        self.pipelines.get(pipeline).is_some_and(|pipeline| pipeline.paused)
+        self.pipelines.get(pipeline).is_some_and(|pipeline| pipeline.paused || !pipeline.refused.is_empty())
+    }
+
+    /// How many records wait for their receivers, as of the last epochs; counted for each sink.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.pipelines.values().map(|pipeline| pipeline.waiting).sum()
     }
 
     /// Says what happened.
@@ -108,6 +122,8 @@ impl<'u> Narrator<'u> {
         let (name, ui) = (pipeline.title.clone(), self.ui);
         match event.kind {
             EventKind::Started { from, .. } => {
+                // Its sinks are new: what is still refused is said again.
+                pipeline.refused.clear();
                 if let (false, Some(epoch)) = (std::mem::replace(&mut pipeline.started, true), from) {
                     ui.say(format_args!("{name}: goes on after epoch {epoch}"));
                 }
@@ -131,6 +147,9 @@ impl<'u> Narrator<'u> {
                 pipeline.said = None;
                 ui.say(format_args!("{name}: goes on"));
             }
+            // An alarm says it to people.
+            EventKind::Credentials { stage, accepted: false } => drop(pipeline.refused.insert(stage)),
+            EventKind::Credentials { stage, accepted: true } => drop(pipeline.refused.remove(&stage)),
             EventKind::DeadLettered { count: records, total } => ui.warning(format_args!(
                 "{name}: dead-lettered {}, {} in all",
                 counted(records, "record"),
@@ -181,6 +200,9 @@ impl Pipeline {
         // All accounts of a pipeline read the same; one whose sink was added later has read less.
         let read = ledger.accounts.values().map(|account| account.read).max().unwrap_or(0);
         self.delivered = ledger.accounts.values().map(|account| account.delivered).max().unwrap_or(0);
+        let held = ledger.held_total();
+        let pending = ledger.accounts.values().map(|account| account.pending.saturating_sub(held));
+        self.waiting = pending.sum();
         self.read.update(read, instant());
         self.said = None;
     }
@@ -266,6 +288,7 @@ mod tests {
             bar: None,
             started: false,
             paused: false,
+            refused: BTreeSet::new(),
             said: None,
             summarised: None,
         };

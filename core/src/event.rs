@@ -75,6 +75,13 @@ pub enum EventKind {
     },
     /// It goes on.
     Resumed,
+    /// The receiver of a sink has begun to refuse the credentials, or accepts them again. The pipeline goes on meanwhile.
+    Credentials {
+        /// Which stage.
+        stage: Name,
+        /// Whether they are accepted.
+        accepted: bool,
+    },
     /// Records were dead-lettered in an epoch that was saved.
     DeadLettered {
         /// How many in this epoch.
@@ -174,6 +181,11 @@ impl StageEvents {
     /// Reports how far the stage is, in bytes.
     pub fn progress(&self, done: u64, total: Option<u64>) {
         self.events.send(EventKind::Progress { stage: self.stage.clone(), done, total });
+    }
+
+    /// Whether the receiver accepts the credentials now; said when it changes.
+    pub fn credentials(&self, accepted: bool) {
+        self.events.send(EventKind::Credentials { stage: self.stage.clone(), accepted });
     }
 
     /// Something an operator should look at.

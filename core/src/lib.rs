@@ -19,6 +19,7 @@
 
 mod batch;
 pub mod blocking;
+mod census;
 pub mod checkpoint;
 pub mod clock;
 pub mod config;
@@ -49,6 +50,7 @@ pub mod unit;
 
 pub use self::{
     batch::Batch,
+    census::{Census, Tap},
     checkpoint::{
         Checkpoint, CheckpointStore, Epoch, Generation, Incarnation, MemoryStore, Position, StateRows,
         StoreId, Token,

@@ -11,7 +11,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Epoch, Incarnation, Name, Record, RecordId, RecordKey, Timestamp};
+use crate::{Change, Epoch, Incarnation, Kind, Name, Record, RecordId, RecordKey, Timestamp};
 
 /// Longest payload that is kept whole. A longer one is kept as its first [`HEAD_BYTES`], its length, its
 /// hash and its location, so that a 100 MB line does not fill the store.
@@ -65,6 +65,8 @@ pub struct Reject {
     pub reason: String,
     /// Where it stood: `file:line`, `name.zip!export.xml:offset`.
     pub location: String,
+    /// Its type, if it is known.
+    pub kind: Option<Kind>,
 }
 
 /// The rejects of a call.
@@ -82,7 +84,7 @@ impl Reject {
         } else {
             Payload::Raw(bytes.to_vec())
         };
-        Reject { payload, key: None, reason: reason.into(), location: location.into() }
+        Reject { payload, key: None, reason: reason.into(), location: location.into(), kind: None }
     }
 
     /// Rejects the input between `head` and `length` bytes later, which was never wholly in memory.
@@ -99,6 +101,7 @@ impl Reject {
             key: None,
             reason: reason.into(),
             location: location.into(),
+            kind: None,
         }
     }
 
@@ -109,7 +112,13 @@ impl Reject {
             // A record is plain data; if it can't be written, what is known of it is its id.
             Err(_) => Payload::Raw(Vec::new()),
         };
-        Reject { payload, key: Some(record.id.to_string()), reason: reason.into(), location: String::new() }
+        Reject {
+            payload,
+            key: Some(record.id.to_string()),
+            reason: reason.into(),
+            location: String::new(),
+            kind: record.kind,
+        }
     }
 
     /// How many bytes of payload are kept.
@@ -144,6 +153,9 @@ pub struct DeadLetter {
     /// What became of it.
     #[serde(default)]
     pub fate: Fate,
+    /// Its type, if it is known; see [`kind`](DeadLetter::kind).
+    #[serde(default, deserialize_with = "known_kind")]
+    pub kind: Option<Kind>,
 }
 
 /// What kind of stage rejected an item.
@@ -182,7 +194,18 @@ impl Fate {
     }
 }
 
+/// A type of which this process can't take in the name is not known: the letter is read all the same.
+fn known_kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    Ok(name.and_then(|name| Kind::from_data(&name).ok()))
+}
+
 impl DeadLetter {
+    /// Its type, as far as that is known: letters of versions that did not keep it may hold a record that has one.
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind.or_else(|| self.payload.to_record()?.kind)
+    }
+
     /// Which record it is, as far as that is known. What could not be read but for its id counts as its newest revision,
     /// so that only a deletion withdraws it.
     pub fn record_key(&self) -> Option<RecordKey> {

@@ -88,10 +88,10 @@ impl MakeStages {
         });
         let stages = BoxStages::new(
             sources.collect::<Result<_>>()?,
-            Line::new(transforms.collect::<Result<_>>()?)?,
+            Line::new(transforms.collect::<Result<_>>()?)?.counting(Record::count),
             sinks.collect::<Result<_>>()?,
         )?;
-        Ok(stages.withdrawing(Record::superseding))
+        Ok(stages.withdrawing(Record::superseding).counting(Record::count, Record::count))
     }
 }
 

@@ -1,10 +1,14 @@
 //! What commands promise beyond their exit codes: imports row for row, interrupted runs, help that can be typed.
 
-use std::process::Command;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Command,
+};
 
 use afferent_sources::export::testing::{write_export, write_export_zip};
 use afferent_tests::{
-    Place,
+    Place, Ran,
     records::{lines, rows},
 };
 use serde_json::Value;
@@ -171,9 +175,11 @@ fn a_drain_is_limited() {
     running.signal("INT");
     let ran = running.end().exits(130);
     assert!(ran.stderr.contains("for at most 500 ms"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("7 records not acknowledged by receivers yet; delivering"), "{}", ran.stderr);
     assert!(ran.stderr.contains("7 records not acknowledged yet: kept"), "{}", ran.stderr);
-    let audit: Value =
-        serde_json::from_str(&place.run(&["audit", "-o", "json"]).exits(0).stdout).expect("JSON");
+    let accounts = place.run(&["audit", "-o", "json"]).exits(0).stdout;
+    // The account comes first, then its rows by type.
+    let audit: Value = serde_json::from_str(accounts.lines().next().expect("an account")).expect("JSON");
     assert_eq!(audit["pending"], 7, "{audit}");
 }
 
@@ -188,7 +194,7 @@ fn from_start_is_refused_while_uploads_wait() {
     place.write("in.ndjson", lines(0..7));
     let account = || -> Value {
         let accounts = place.run(&["audit", "-o", "json"]).exits(0).stdout;
-        serde_json::from_str(accounts.trim()).unwrap_or_default()
+        serde_json::from_str(accounts.lines().next().unwrap_or_default()).unwrap_or_default()
     };
     loop {
         let away = place.run(&["run", "copy.toml", "--until-idle", "--timeout", "1s"]).exits(75);
@@ -206,6 +212,62 @@ fn from_start_is_refused_while_uploads_wait() {
     );
     let account = account();
     assert_eq!((&account["read"], &account["pending"]), (&7.into(), &7.into()));
+}
+
+/// Scenario: the receiver refuses the credentials until the time is over; they came from the environment. Guarantees: G11: 77
+/// and not 75, everything is kept, and what is said does not promise that they are read again.
+#[test]
+fn refused_credentials_are_told_from_a_receiver_that_is_away() {
+    let place = Place::new(BINARY);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    // It ends with the test's process.
+    std::thread::spawn(move || listener.incoming().flatten().for_each(refuse));
+    let sink =
+        format!("type = \"http\"\nurl = \"http://127.0.0.1:{port}/\"\nauth = {{ bearer = \"${{TOKEN}}\" }}");
+    place.write("copy.toml", COPY.replace("type = \"file\"\npath = \"out.ndjson\"", &sink));
+    place.write("in.ndjson", lines(0..7));
+    let run = |arguments: &[&str]| {
+        let output = place.command(arguments).env("TOKEN", "expired").output().expect("it starts");
+        Ran::from(output)
+    };
+    // On a busy machine the time may be over before the receiver was asked.
+    let mut seconds = 2;
+    let ran = loop {
+        let ran = run(&["run", "copy.toml", "--until-idle", "--timeout", &format!("{seconds}s")]);
+        if ran.stderr.contains("refuses the credentials") || seconds > 60 {
+            break ran;
+        }
+        seconds *= 2;
+    };
+    let ran = ran.exits(77);
+    assert!(ran.stderr.contains("start again with the new one"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("by itself when they are renewed"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("expired"), "{}", ran.stderr);
+    let accounts = place.run(&["audit", "-o", "json"]).exits(0).stdout;
+    let account: Value = serde_json::from_str(accounts.lines().next().expect("an account")).expect("JSON");
+    assert_eq!((&account["read"], &account["pending"]), (&7.into(), &7.into()));
+}
+
+/// Reads one request and answers it with 401.
+fn refuse(mut stream: TcpStream) {
+    let (mut asked, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&asked).to_lowercase();
+        let whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| body.len() >= length)
+        });
+        if whole {
+            break;
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => asked.extend_from_slice(&buffer[..read]),
+        }
+    }
+    // Whoever is gone needs no answer.
+    let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
 }
 
 /// Scenario: `--from-start` into a file. Guarantees: everything is read again, and accounts begin anew.

@@ -1,8 +1,18 @@
 //! `afferent dlq` and `afferent audit`: what is dead is shown, written and dropped on purpose, and accounts balance.
 
-use afferent::afferent_core::random::Random;
+use std::sync::Arc;
+
+use afferent::{
+    afferent_core::{
+        CheckpointStore, Name,
+        checkpoint::Save,
+        ledger::{Account, Ledger},
+        random::Random,
+    },
+    runtime::{Runtime, RuntimeOptions},
+};
 use afferent_tests::{Place, timed};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
 
@@ -86,8 +96,14 @@ fn dead_letters_are_looked_at_and_dropped() {
 fn accounts_are_audited() {
     let place = place();
     let ran = place.run(&["audit", "copy", "-o", "json"]).exits(0);
-    let accounts = lines(&ran.stdout);
+    let (accounts, types): (Vec<Value>, Vec<Value>) =
+        lines(&ran.stdout).into_iter().partition(|line| line.get("type").is_none());
     assert_eq!(accounts.len(), 1);
+    let of_types: Vec<_> =
+        types.iter().map(|row| [&row["type"], &row["read"], &row["delivered"], &row["dead"]]);
+    let expected = [json!(["(no type)", 2, 0, 2]), json!(["HKQuantityTypeIdentifierHeartRate", 2, 2, 0])];
+    assert_eq!(json!(of_types), json!(expected), "what can't be read has no type");
+    assert!(accounts.iter().chain(&types).all(|line| line["balanced"] == true), "{}", ran.stdout);
     assert_eq!(
         (&accounts[0]["read"], &accounts[0]["delivered"], &accounts[0]["dead"]),
         (&4.into(), &2.into(), &2.into())
@@ -96,6 +112,7 @@ fn accounts_are_audited() {
     assert_eq!(again.stdout, ran.stdout);
     let ran = place.run(&["audit"]).exits(0);
     assert!(ran.stdout.contains("copy, epoch ") && ran.stdout.contains("delivered"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("    HeartRate ") && ran.stdout.contains("  balanced\n"), "{}", ran.stdout);
     place.run(&["audit", "none"]).exits(78);
 
     let empty = Place::new(BINARY);
@@ -104,6 +121,68 @@ fn accounts_are_audited() {
         assert!(ran.stderr.contains("--data"), "{}", ran.stderr);
     }
     assert_eq!(std::fs::read_dir(empty.path()).expect("the place").count(), 0);
+}
+
+/// Scenario: a checkpoint whose rows by type were made wrong in three ways: a row that does not balance, rows that don't add up
+/// to the account, an account that does not balance. Guarantees: G1, each is told, with 1 and the line for programs.
+#[test]
+fn an_account_that_does_not_balance_is_told() {
+    type Change = fn(&mut Ledger);
+    fn row(ledger: &mut Ledger) -> &mut Account {
+        let rows = ledger.types.values_mut().next().expect("rows of the one sink");
+        Arc::make_mut(rows).0.get_mut("HKQuantityTypeIdentifierHeartRate").expect("its row")
+    }
+    let changes: [(Change, &str, &str); 3] = [
+        (|ledger| row(ledger).delivered -= 1, "does not balance for HeartRate", "HeartRate"),
+        (
+            |ledger| {
+                let row = row(ledger);
+                (row.read, row.delivered) = (row.read + 1, row.delivered + 1);
+            },
+            "the types do not add up",
+            "\"sink\"",
+        ),
+        (
+            |ledger| ledger.accounts.values_mut().for_each(|account| account.read += 1),
+            "the account of `file` does not balance",
+            "\"sink\"",
+        ),
+    ];
+    for (change, told, line) in changes {
+        let place = place();
+        alter(&place.path().join("state"), change);
+        let ran = place.run(&["audit", "copy"]).exits(1);
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+        assert!(ran.stdout.contains("NOT BALANCED"), "{}", ran.stdout);
+        let ran = place.run(&["audit", "-o", "json"]).exits(1);
+        let unbalanced: Vec<Value> =
+            lines(&ran.stdout).into_iter().filter(|line| line["balanced"] == false).collect();
+        assert!(unbalanced.iter().any(|found| found.to_string().contains(line)), "{told}: {}", ran.stdout);
+    }
+}
+
+/// Saves another checkpoint of `copy`, whose ledger is the last one's after `change`.
+fn alter(state: &std::path::Path, change: fn(&mut Ledger)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let opened = Runtime::open(state, RuntimeOptions::default()).await.expect("the state is there");
+        let (store, name) = (opened.store(), Name::from("copy"));
+        let generation = store.claim(&name).await.expect("nobody else runs it");
+        let loaded = store.load(&name, generation).await.expect("it can be read").expect("it has run");
+        let mut checkpoint = loaded.checkpoint;
+        checkpoint.epoch = checkpoint.epoch.next();
+        change(&mut checkpoint.ledger);
+        let save = Save {
+            generation,
+            checkpoint,
+            states: Vec::new(),
+            dead_letters: Vec::new(),
+            withdrawn: Vec::new(),
+            retried: Vec::new(),
+        };
+        store.save(save).await.expect("it is saved");
+        opened.shutdown(std::time::Duration::from_secs(10)).await.expect("nothing runs");
+    });
 }
 
 /// A line with a heart rate, and with `extra` keys.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{CheckpointStore, LetterLimits, make_room};
-use crate::{DeadLetter, Epoch, Fence, LetterId, RecordKey, Result, clock::Clock, reject::LetterKeeper};
+use crate::{
+    DeadLetter, Epoch, Fence, Kind, LetterId, RecordKey, Result, clock::Clock, reject::LetterKeeper,
+};
 
 /// How far the receiver of an uploading sink is, saved in one step apart from checkpoints: a body is acknowledged
 /// long after the epoch it was made in.
@@ -68,15 +70,15 @@ impl Acknowledgements {
         self.store.acknowledge(&self.fence, acknowledgement).await
     }
 
-    /// Which dead letters of this receiver the records `passed` withdraw.
+    /// Which dead letters of this receiver the records `passed` withdraw, and the type of each.
     ///
     /// # Errors
     /// `Transient` when the store fails.
-    pub async fn withdrawable(&self, mut passed: Vec<RecordKey>) -> Result<Vec<LetterId>> {
+    pub async fn withdrawable(&self, mut passed: Vec<RecordKey>) -> Result<Vec<(LetterId, Option<Kind>)>> {
         passed.sort_unstable();
         passed.dedup();
         let keeper = LetterKeeper::Receiver(self.fence.sink.clone());
         let letters = self.store.withdrawable(&self.fence.pipeline, passed, keeper).await?;
-        Ok(letters.into_iter().map(|(id, _)| id).collect())
+        Ok(letters.into_iter().map(|(id, letter)| (id, letter.kind())).collect())
     }
 }

@@ -143,7 +143,7 @@ impl Token {
 }
 
 /// Version of [`Checkpoint`]'s own form.
-pub const CHECKPOINT_VERSION: u16 = 2;
+pub const CHECKPOINT_VERSION: u16 = 3;
 
 /// What is saved at the end of an epoch, apart from the states of the transforms, which are rows of their
 /// own.
@@ -229,12 +229,13 @@ mod tests {
         bytes.extend(rmp_serde::to_vec(&ledger).expect("plain data"));
         let checkpoint = Checkpoint::from_bytes(&bytes).expect("it is read");
         assert_eq!((checkpoint.epoch, checkpoint.ledger.dead_letters), (Epoch(4), 7));
-        assert_eq!((checkpoint.ledger.accounts, checkpoint.ledger.opened), (accounts, BTreeMap::new()));
+        assert_eq!((&checkpoint.ledger.accounts, &checkpoint.ledger.opened), (&accounts, &BTreeMap::new()));
+        assert_eq!(checkpoint.ledger.types, BTreeMap::new());
 
         let old =
             (&name, Payload::Raw(vec![1]), None::<String>, "bad", "file:1", time, incarnation, Epoch(4));
         let letter: DeadLetter =
             rmp_serde::from_slice(&rmp_serde::to_vec(&old).expect("plain data")).expect("it is read");
-        assert_eq!((letter.epoch, letter.by, letter.fate), (Epoch(4), None, Fate::Dead));
+        assert_eq!((letter.epoch, letter.by, letter.fate, letter.kind), (Epoch(4), None, Fate::Dead, None));
     }
 }

@@ -5,13 +5,13 @@ use super::{
     control::Abort,
     pulls::{Completed, Pulls},
     retry::BoxLetters,
-    stages::{CopyItem, Superseding},
+    stages::{CopyItem, Superseding, Taps},
     tally::Tally,
     watch::LetterWatch,
 };
 use crate::{
-    Batch, Checkpoint, DeadLetter, Emit, Error, ErrorKind, Generation, Name, Pulled, Reject, Result, Sink,
-    Source,
+    Batch, Census, Checkpoint, DeadLetter, Emit, Error, ErrorKind, Generation, Name, Pulled, Reject, Result,
+    Sink, Source, Tap,
     clock::{self, Instant},
     event::EventKind,
     mailbox::{Activity, Need},
@@ -39,6 +39,7 @@ pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item 
     pub(super) sinks: Vec<OpenSink<K>>,
     pub(super) copy: Option<CopyItem<X::Out>>,
     pub(super) superseding: Option<Superseding<X::Out>>,
+    pub(super) taps: Option<Taps<S::Item, X::Out>>,
     /// When it looks at its dead letters.
     pub(super) watch: LetterWatch,
     /// Whether this is a retry: dead letters are put in, and no source is pulled from.
@@ -242,6 +243,14 @@ where
         }
         self.tally.read += (batch.len() + rejects.len()) as u64;
         self.tally.source_dead += rejects.len() as u64;
+        if let Some((tap, _)) = self.taps {
+            let types = self.tally.types();
+            tap(&batch, &mut types.read);
+            for reject in &rejects {
+                types.read.count(reject.kind, 1);
+                types.source_dead.count(reject.kind, 1);
+            }
+        }
         self.tally.bytes += batch.bytes() as u64;
         for reject in rejects {
             self.bury(name.clone(), RejectedBy::Source, reject);
@@ -310,6 +319,7 @@ where
             epoch: self.checkpoint.epoch.next(),
             by: Some(by),
             fate: Fate::Dead,
+            kind: reject.kind,
         });
     }
 
@@ -317,6 +327,9 @@ where
     pub(super) async fn deliver(&mut self) -> Result<(), Abort> {
         let counts = self.out.take_counts();
         self.tally.transforms.add(counts);
+        if let Some(by_type) = self.out.take_by_type() {
+            self.tally.types().transforms.add(&by_type);
+        }
         for (stage, reject) in self.out.take_rejects() {
             self.bury(stage, RejectedBy::Transform, reject);
         }
@@ -327,6 +340,8 @@ where
         if let Some(superseding) = self.superseding {
             superseding(batch, &mut self.tally.passed);
         }
+        let tap = self.taps.map(|(_, tap)| tap);
+        let counted = tap.map(|tap| count(tap, batch)).unwrap_or_default();
         let last = self.sinks.len() - 1;
         for (index, slot) in self.sinks.iter_mut().enumerate() {
             let given = batch.len();
@@ -347,6 +362,16 @@ where
             let tally = &mut self.tally.sinks[index];
             tally.filtered += (given - written) as u64;
             tally.written += written as u64;
+            if let Some(tap) = tap {
+                let types = &mut self.tally.types().sinks[index];
+                if slot.when.is_some() {
+                    let passed = count(tap, &slot.batch);
+                    types.filtered.add(&counted.without(&passed));
+                    types.written.add(&passed);
+                } else {
+                    types.written.add(&counted);
+                }
+            }
             if written > 0 {
                 let result = self.control.attend(slot.sink.write(&mut slot.batch)).await?;
                 result.map_err(|error| error.at(&slot.name))?;
@@ -366,4 +391,11 @@ where
         }
         self.deliver().await
     }
+}
+
+/// `items`, counted by type.
+pub(super) fn count<T>(tap: Tap<T>, items: &[T]) -> Census {
+    let mut census = Census::new();
+    tap(items, &mut census);
+    census
 }

@@ -7,8 +7,11 @@
 
 use async_trait::async_trait;
 
-use super::{control::Abort, life::Life};
-use crate::{Batch, DeadLetter, Error, LetterId, Name, Result, Sink, Source, stage::Transforms};
+use super::{
+    control::Abort,
+    life::{Life, count},
+};
+use crate::{Batch, DeadLetter, Error, Kind, LetterId, Name, Result, Sink, Source, stage::Transforms};
 
 /// A dead letter that is put in again.
 #[derive(Clone, Debug)]
@@ -61,7 +64,8 @@ where
         }
         self.changed();
         for Again { id, letter, entry } in group {
-            self.count_again(&letter, matches!(entry, Entry::Sink(..)));
+            let kind = self.kind_of(&entry);
+            self.count_again(&letter, kind, matches!(entry, Entry::Sink(..)));
             self.tally.retried.push(id);
             self.tally.retried_bytes += letter.bytes();
             match entry {
@@ -80,6 +84,9 @@ where
                     let Some((index, slot)) = found else { return Err(nowhere("sink", &name).into()) };
                     slot.batch.push(item);
                     self.tally.sinks[index].written += 1;
+                    if self.taps.is_some() {
+                        self.tally.types().sinks[index].written.count(kind, 1);
+                    }
                     let written = self.control.attend(slot.sink.write(&mut slot.batch)).await?;
                     written.map_err(|error| error.at(&name))?;
                 }
@@ -88,14 +95,31 @@ where
         Ok(true)
     }
 
-    /// Takes a letter from the dead of the accounts that it is in; to others it is new.
-    fn count_again(&mut self, letter: &DeadLetter, only_its_sink: bool) {
+    /// The type of what a letter holds, if types are counted.
+    fn kind_of(&self, entry: &Entry<S::Item, X::Out>) -> Option<Kind> {
+        let (input, output) = self.taps?;
+        let census = match entry {
+            Entry::Front(item) | Entry::Transform(_, item) => count(input, std::slice::from_ref(item)),
+            Entry::Sink(_, item) => count(output, std::slice::from_ref(item)),
+        };
+        census.iter().find_map(|(kind, _)| kind)
+    }
+
+    /// Takes a letter, which holds an item of `kind`, from the dead of the accounts that it is in; to others it is new.
+    fn count_again(&mut self, letter: &DeadLetter, kind: Option<Kind>, only_its_sink: bool) {
         let ledger = &self.checkpoint.ledger;
-        for (slot, tally) in self.sinks.iter().zip(&mut self.tally.sinks) {
-            if ledger.counts(letter, &slot.name) {
-                tally.retried += 1;
-            } else if !only_its_sink || letter.stage == slot.name {
-                tally.joined += 1;
+        for (index, slot) in self.sinks.iter().enumerate() {
+            let tally = &mut self.tally.sinks[index];
+            let (retried, joined) = match ledger.counts(letter, &slot.name) {
+                true => (1, 0),
+                false => (0, u64::from(!only_its_sink || letter.stage == slot.name)),
+            };
+            tally.retried += retried;
+            tally.joined += joined;
+            if self.taps.is_some() {
+                let types = &mut self.tally.types().sinks[index];
+                types.retried.extend((retried > 0).then(|| (letter.kind(), kind)));
+                types.joined.count(kind, joined);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Batch, BoxSink, BoxSource, Error, Name, RecordKey, Result, Sink, Source,
+    Batch, BoxSink, BoxSource, Error, Name, RecordKey, Result, Sink, Source, Tap,
     stage::{Line, Transforms},
 };
 
@@ -16,7 +16,11 @@ pub struct Stages<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>
     /// Clones records for all sinks but the last; only there when there are several.
     pub(crate) copy: Option<CopyItem<X::Out>>,
     pub(crate) superseding: Option<Superseding<X::Out>>,
+    pub(crate) taps: Option<Taps<S::Item, X::Out>>,
 }
+
+/// How what comes out of the sources and of the transforms is counted by type.
+pub(crate) type Taps<I, O> = (Tap<I>, Tap<O>);
 
 /// The stages of a pipeline whose stages are boxed.
 pub type BoxStages<T> = Stages<BoxSource<T>, Line<T>, BoxSink<T>>;
@@ -48,6 +52,7 @@ impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X
             sinks: vec![SinkSlot { name: sink.0.into(), sink: sink.1, when: None }],
             copy: None,
             superseding: None,
+            taps: None,
         }
     }
 
@@ -55,6 +60,12 @@ impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X
     /// [`Record::superseding`](crate::Record::superseding).
     pub fn withdrawing(self, superseding: Superseding<X::Out>) -> Self {
         Stages { superseding: Some(superseding), ..self }
+    }
+
+    /// Keeps the accounts by type, too. `transforms` must be counted as well, each by
+    /// [`Named::counting`](crate::stage::Named::counting); without this nothing of it costs anything.
+    pub fn counting(self, input: Tap<S::Item>, output: Tap<X::Out>) -> Self {
+        Stages { taps: Some((input, output)), ..self }
     }
 
     /// Any number of sources and sinks. All sinks but the last get clones.
@@ -68,7 +79,14 @@ impl<S: Source, X: Transforms<In = S::Item>, K: Sink<Item = X::Out>> Stages<S, X
         unique("source", sources.iter().map(|(name, _)| name))?;
         unique("sink", sinks.iter().map(|(name, ..)| name))?;
         let sinks = sinks.into_iter().map(|(name, sink, when)| SinkSlot { name, sink, when }).collect();
-        Ok(Stages { sources, transforms, sinks, copy: Some(|record| record.clone()), superseding: None })
+        Ok(Stages {
+            sources,
+            transforms,
+            sinks,
+            copy: Some(|record| record.clone()),
+            superseding: None,
+            taps: None,
+        })
     }
 }
 

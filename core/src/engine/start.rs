@@ -37,7 +37,7 @@ where
         stages: Stages<S, X, K>,
         letters: Option<BoxLetters<S::Item, X::Out>>,
     ) -> Result<Life<'a, S, X, K>, Abort> {
-        let Stages { sources, mut transforms, mut sinks, copy, superseding } = stages;
+        let Stages { sources, mut transforms, mut sinks, copy, superseding, taps } = stages;
         let retrying = letters.is_some();
 
         let generation = control.attend(world.claim.renew(&*world.store, &world.pipeline)).await??;
@@ -88,6 +88,7 @@ where
                 .collect(),
             copy,
             superseding,
+            taps,
             watch: LetterWatch::default(),
             retrying,
             letters,
@@ -124,17 +125,19 @@ where
     /// Keeps the accounts of the sinks that are there, and opens those of new ones: what is held already is
     /// their opening balance.
     fn open_accounts(&mut self, first: bool) {
-        let mut held = BTreeMap::new();
+        let (mut held, mut held_types) = (BTreeMap::new(), BTreeMap::new());
         // The visitor never fails here: it only reads.
         let _ = self.transforms.stages(&mut |stage| {
             held.insert(stage.name().clone(), stage.held());
+            held_types.extend(stage.held_by_type().map(|held| (stage.name().clone(), held.clone())));
             Ok(())
         });
         let ledger = &mut self.checkpoint.ledger;
-        ledger.held = held;
+        (ledger.held, ledger.held_types) = (held, held_types);
         let opening = ledger.held_total();
         let accounts = std::mem::take(&mut ledger.accounts);
         let opened = std::mem::take(&mut ledger.opened);
+        ledger.types.retain(|name, _| self.sinks.iter().any(|sink| sink.name == *name));
         // That of the bridging epoch which a new sink makes.
         let now = if first { self.checkpoint.epoch } else { self.checkpoint.epoch.next() };
         for sink in &self.sinks {
@@ -153,7 +156,8 @@ where
         let epoch = if first { self.checkpoint.epoch } else { self.checkpoint.epoch.next() };
         let tokens = self.prepare_sinks(epoch).await?;
         crash_point!("start.prepared");
-        let ledger = self.ledger(epoch, self.checkpoint.ledger.held.clone())?;
+        let held = (self.checkpoint.ledger.held.clone(), self.checkpoint.ledger.held_types.clone());
+        let ledger = self.ledger(epoch, held)?;
         let checkpoint =
             Checkpoint { epoch, tokens, ledger, time: self.world.clock.now(), ..self.checkpoint.clone() };
         let save = Save {
@@ -308,9 +312,11 @@ async fn restore<X: Transforms>(
     }
     let mut states = states.into_iter();
     transforms.stages(&mut |stage| {
-        let held = checkpoint.ledger.held.get(stage.name()).copied().unwrap_or(0);
+        let ledger = &checkpoint.ledger;
+        let held = ledger.held.get(stage.name()).copied().unwrap_or(0);
+        let by_type = ledger.held_types.get(stage.name()).cloned().unwrap_or_default();
         match states.next() {
-            Some(state) => stage.restore(state, held),
+            Some(state) => stage.restore(state, held, by_type),
             None => Ok(()),
         }
     })?;

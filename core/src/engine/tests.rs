@@ -1,5 +1,6 @@
 //! Tests of the engine: commands, ends, pushing back, merging. The protocol's property is in `tests/protocol.rs`.
 
+mod by_type;
 mod fencing;
 
 use std::{
@@ -407,6 +408,7 @@ impl Sink for Uploading {
     async fn prepare(&mut self, _: Epoch) -> Result<crate::Prepared> {
         self.pending.fetch_add(u32::try_from(std::mem::take(&mut self.written)).unwrap(), Ordering::SeqCst);
         let refused = u64::from(self.refused.swap(0, Ordering::SeqCst));
+        let refused = [(None, refused)].into_iter().collect();
         Ok(crate::Prepared { refused, ..crate::Prepared::default() })
     }
     async fn commit(&mut self, epoch: Epoch, _: Option<&crate::Token>) -> Result<()> {

@@ -178,6 +178,11 @@ impl Kind {
     fn index(self) -> usize {
         self.0.get() as usize - 1
     }
+
+    /// From 1, in the order of kinds.
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
+    }
 }
 
 /// A name goes into labels and file names: it has to be one short printable word.

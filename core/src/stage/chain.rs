@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::boxed::BoxTransform;
-use crate::{Batch, Emit, Error, Name, Result, Snapshot, State, Timestamp, Transform};
+use super::{
+    boxed::BoxTransform,
+    by_type::{Counted, Said},
+    emit::Counts,
+};
+use crate::{Batch, Census, Emit, Error, Name, Result, Snapshot, State, Tap, Timestamp, Transform};
 
 /// A chain of named transforms, as the engine drives it.
 pub trait Transforms: Send + 'static {
@@ -39,35 +43,62 @@ pub trait StageState {
     fn name(&self) -> &Name;
     /// How many records it holds in its state.
     fn held(&self) -> u64;
+    /// The same by type, if it is counted.
+    fn held_by_type(&self) -> Option<&Census>;
     /// What changed since the last snapshot.
     fn snapshot(&mut self) -> Result<Snapshot>;
-    /// Takes up a saved state in which `held` records are held.
-    fn restore(&mut self, state: State, held: u64) -> Result<()>;
+    /// Takes up a saved state in which `held` records are held, and of which types; what is missing there has none.
+    fn restore(&mut self, state: State, held: u64, by_type: Census) -> Result<()>;
 }
 
 /// A transform with its name and the account of what it holds.
-#[derive(Debug)]
-pub struct Named<X> {
+pub struct Named<X: Transform> {
     name: Name,
     transform: X,
     held: u64,
+    counted: Option<Box<Counted<X::In, X::Out>>>,
 }
 
 impl<X: Transform> Named<X> {
     /// Names `transform`.
     pub fn new(name: impl Into<Name>, transform: X) -> Named<X> {
-        Named { name: name.into(), transform, held: 0 }
+        Named { name: name.into(), transform, held: 0, counted: None }
     }
 
-    /// Runs `call` and checks that everything that came in is accounted for.
+    /// Counts what it does by type, too.
+    pub fn counting(self, input: Tap<X::In>, output: Tap<X::Out>) -> Named<X> {
+        let counted = Counted { input, output, held: Census::new() };
+        Named { counted: Some(Box::new(counted)), ..self }
+    }
+
+    /// The input, counted by type, if it is.
+    fn census(&self, input: &[X::In]) -> Option<Census> {
+        let counted = self.counted.as_ref()?;
+        let mut census = Census::new();
+        (counted.input)(input, &mut census);
+        Some(census)
+    }
+
+    /// [`apply`](Transforms::apply), where the input was counted; its output, counted.
+    fn apply_counted(
+        &mut self,
+        input: &mut Batch<X::In>,
+        census: Option<Census>,
+        out: &mut Emit<X::Out>,
+    ) -> Result<Option<Census>> {
+        self.audited(input.len(), census, out, |transform, out| transform.apply(input, out))
+    }
+
+    /// Runs `call` and checks that everything that came in is accounted for; what came out, counted by type if it is.
     fn audited(
         &mut self,
         input: usize,
+        census: Option<Census>,
         out: &mut Emit<X::Out>,
         call: impl FnOnce(&mut X, &mut Emit<X::Out>) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Option<Census>> {
         out.set_stage(&self.name);
-        let (before, emitted) = (out.counts(), out.batch.len());
+        let (before, emitted, rejected) = (out.counts(), out.batch.len(), out.rejected());
         call(&mut self.transform, out).map_err(|error| error.at(&self.name))?;
         let after = out.counts();
         let held = after.held - before.held;
@@ -87,7 +118,30 @@ impl<X: Transform> Named<X> {
                 ))
                 .at(&self.name)
             })?;
-        Ok(())
+        let Some(counted) = &mut self.counted else { return Ok(None) };
+        let mut output = Census::new();
+        (counted.output)(&out.batch[emitted..], &mut output);
+        let (of_types, rejects, by) = out.parts();
+        let counts = Counts {
+            filtered: after.filtered - before.filtered,
+            superseded: after.superseded - before.superseded,
+            derived: after.derived - before.derived,
+            dead: after.dead - before.dead,
+            held,
+        };
+        let mut rejects = rejects[rejected..].iter().map(|(_, reject)| reject);
+        let said = Said { counts, of_types, rejects: &mut rejects };
+        counted.settle(&census.unwrap_or_default(), &output, said, by).map_err(|what| {
+            Error::bug(format!("the transform's account by type does not balance: {what}; report this"))
+                .at(&self.name)
+        })?;
+        Ok(Some(output))
+    }
+}
+
+impl<X: Transform> std::fmt::Debug for Named<X> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Named").field("name", &self.name).field("held", &self.held).finish_non_exhaustive()
     }
 }
 
@@ -96,7 +150,8 @@ impl<X: Transform> Transforms for Named<X> {
     type Out = X::Out;
 
     fn apply(&mut self, input: &mut Batch<X::In>, out: &mut Emit<X::Out>) -> Result<()> {
-        self.audited(input.len(), out, |transform, out| transform.apply(input, out))
+        let census = self.census(input);
+        self.apply_counted(input, census, out).map(drop)
     }
 
     fn apply_from(&mut self, stage: &Name, input: &mut Batch<X::In>, out: &mut Emit<X::Out>) -> Result<bool> {
@@ -108,11 +163,11 @@ impl<X: Transform> Transforms for Named<X> {
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Emit<X::Out>) -> Result<()> {
-        self.audited(0, out, |transform, out| transform.tick(now, out))
+        self.audited(0, None, out, |transform, out| transform.tick(now, out)).map(drop)
     }
 
     fn finish(&mut self, out: &mut Emit<X::Out>) -> Result<()> {
-        self.audited(0, out, |transform, out| transform.finish(out))
+        self.audited(0, None, out, |transform, out| transform.finish(out)).map(drop)
     }
 
     fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {
@@ -127,11 +182,18 @@ impl<X: Transform> StageState for Named<X> {
     fn held(&self) -> u64 {
         self.held
     }
+    fn held_by_type(&self) -> Option<&Census> {
+        self.counted.as_ref().map(|counted| &counted.held)
+    }
     fn snapshot(&mut self) -> Result<Snapshot> {
         self.transform.snapshot().map_err(|error| error.at(&self.name))
     }
-    fn restore(&mut self, state: State, held: u64) -> Result<()> {
+    fn restore(&mut self, state: State, held: u64, by_type: Census) -> Result<()> {
         self.held = held;
+        if let Some(counted) = &mut self.counted {
+            counted.held = by_type;
+            counted.held.fill(held);
+        }
         self.transform.restore(state).map_err(|error| error.at(&self.name))
     }
 }
@@ -229,7 +291,7 @@ impl<A: Transforms, B: Transforms<In = A::Out>> Transforms for Chain<A, B> {
 }
 
 /// Any number of boxed transforms of one item type, one after the other.
-pub struct Line<T> {
+pub struct Line<T: Send + 'static> {
     stages: Vec<Named<BoxTransform<T>>>,
     between: Emit<T>,
 }
@@ -252,14 +314,21 @@ impl<T: Send + 'static> Line<T> {
         Ok(Line { stages, between: Emit::new() })
     }
 
+    /// Counts what each stage does by type, too.
+    pub fn counting(self, tap: Tap<T>) -> Line<T> {
+        let stages = self.stages.into_iter().map(|stage| stage.counting(tap, tap)).collect();
+        Line { stages, ..self }
+    }
+
     /// Passes what lies in `out` from `emitted` on through the stages from `from` on.
     fn pass(&mut self, from: usize, out: &mut Emit<T>) -> Result<()> {
+        let mut census = self.stages.get(from).and_then(|stage| stage.census(&out.batch));
         for stage in &mut self.stages[from..] {
             if out.batch.is_empty() {
                 return Ok(());
             }
             // `between` becomes the output; its old buffer becomes the next stage's.
-            stage.apply(&mut out.batch, &mut self.between)?;
+            census = stage.apply_counted(&mut out.batch, census, &mut self.between)?;
             self.between.pass_on(out);
             out.batch.clear();
             std::mem::swap(&mut out.batch, &mut self.between.batch);
@@ -323,7 +392,7 @@ impl<T: Send + 'static> Transforms for Line<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Line<T> {
+impl<T: Send + 'static> std::fmt::Debug for Line<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.stages.iter().map(|stage| &stage.name)).finish()
     }

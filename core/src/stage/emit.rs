@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::{Batch, Name, Record, Reject};
+use super::by_type::ByType;
+use crate::{Batch, Kind, Name, Record, Reject};
 
 /// What a transform did with its input, for the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,12 +40,23 @@ pub struct Emit<T> {
     pub batch: Batch<T>,
     rejects: Vec<(Name, Reject)>,
     counts: Counts,
+    /// The part of `counts` of which the stage says the types, in this call.
+    said: Vec<(Option<Kind>, Counts)>,
+    /// What counted stages did, by type.
+    by_type: Option<Box<ByType>>,
     stage: Name,
 }
 
 impl<T> Default for Emit<T> {
     fn default() -> Emit<T> {
-        Emit { batch: Batch::new(), rejects: Vec::new(), counts: Counts::default(), stage: Name::from("") }
+        Emit {
+            batch: Batch::new(),
+            rejects: Vec::new(),
+            counts: Counts::default(),
+            said: Vec::new(),
+            by_type: None,
+            stage: Name::from(""),
+        }
     }
 }
 
@@ -101,6 +113,14 @@ impl<T> Emit<T> {
         self.counts.held += records;
     }
 
+    /// Counts records of one type: what a stage that does several things in one call, or changes types, has to say of
+    /// each type. Rejects are not among them: they carry their type.
+    pub fn count(&mut self, kind: Option<Kind>, counts: Counts) {
+        let counts = Counts { dead: 0, ..counts };
+        self.counts.add(counts);
+        self.said.push((kind, counts));
+    }
+
     /// What was counted so far.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -116,8 +136,26 @@ impl<T> Emit<T> {
         std::mem::take(&mut self.counts)
     }
 
+    /// What the stage said of types in this call; the rejects of the stages so far; and where what it did is kept by type.
+    pub(super) fn parts(&mut self) -> (Vec<(Option<Kind>, Counts)>, &[(Name, Reject)], &mut ByType) {
+        let by_type = self.by_type.get_or_insert_default();
+        (std::mem::take(&mut self.said), &self.rejects, by_type)
+    }
+
+    /// How many rejects there are.
+    pub(super) fn rejected(&self) -> usize {
+        self.rejects.len()
+    }
+
+    /// What counted stages did, by type; reset.
+    pub(crate) fn take_by_type(&mut self) -> Option<Box<ByType>> {
+        self.by_type.take()
+    }
+
     /// Names the stage whose rejects come next.
     pub(crate) fn set_stage(&mut self, stage: &Name) {
+        // Without a count by type nobody asks for it.
+        self.said.clear();
         if self.stage != *stage {
             self.stage = stage.clone();
         }
@@ -127,5 +165,11 @@ impl<T> Emit<T> {
     pub(crate) fn pass_on<U>(&mut self, other: &mut Emit<U>) {
         other.rejects.append(&mut self.rejects);
         other.counts.add(self.take_counts());
+        if let Some(by_type) = self.by_type.take() {
+            match &mut other.by_type {
+                Some(others) => others.add(&by_type),
+                none => *none = Some(by_type),
+            }
+        }
     }
 }

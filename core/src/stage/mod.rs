@@ -1,6 +1,7 @@
 //! Stages: sources, transforms and sinks, and how they are put together.
 
 mod boxed;
+mod by_type;
 mod chain;
 mod context;
 mod each;
@@ -10,6 +11,7 @@ mod source;
 mod stream;
 mod transform;
 
+pub(crate) use self::by_type::ByType;
 pub use self::{
     boxed::{BoxSink, BoxSource, BoxTransform, DynSink, DynSource},
     chain::{Chain, Identity, Line, Named, StageState, Transforms},

@@ -1,6 +1,6 @@
 //! The trait of sinks.
 
-use crate::{Batch, Epoch, Rejects, Result, SinkCx, Token, mailbox::Need};
+use crate::{Batch, Census, Epoch, Rejects, Result, SinkCx, Token, mailbox::Need};
 
 /// What a sink found when it opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +17,17 @@ pub enum Opened {
 pub struct Prepared {
     /// What is needed to finish or roll back the epoch after a crash.
     pub token: Option<Token>,
-    /// How many of the epoch's records a newer revision or a tombstone in the sink beat.
-    pub superseded: u64,
+    /// Which of the epoch's records a newer revision or a tombstone in the sink beat, by type.
+    pub superseded: Census,
     /// Which of the epoch's records could not be stored.
     pub rejects: Rejects,
-    /// How many records of earlier epochs were pending at the last `prepare` and have become dead letters since, by the
+    /// Which records of earlier epochs were pending at the last `prepare` and have become dead letters since, by the
     /// sink's own [acknowledgements](SinkCx::acknowledgements).
-    pub refused: u64,
-    /// How many of the refused, of this epoch or earlier ones, have been withdrawn since, by the same acknowledgements.
-    pub withdrawn: u64,
+    pub refused: Census,
+    /// Which of the refused, of this epoch or earlier ones, have been withdrawn since, by the same acknowledgements.
+    pub withdrawn: Census,
+    /// [`pending`](Sink::pending) by type. Without it a sink that has anything pending has no accounts by type.
+    pub pending: Option<Census>,
 }
 
 impl From<Option<Token>> for Prepared {

@@ -12,6 +12,8 @@ use crate::{Batch, Emit, Result, Snapshot, State, Timestamp};
 ///   buffer on with [`Emit::take`].
 /// - Everything that comes in is accounted for in `out`:
 ///   `input + derived = output + filtered + superseded + dead + held`.
+/// - Where it is counted by type, one that filters, supersedes, derives or holds, two of these in one call, says of which
+///   types, by [`Emit::count`]. A record whose type changes is superseded, and the new one derived. It never changes a type otherwise.
 /// - One bad record is a reject; an error ends the pipeline's run, and kind `Data` is then a bug.
 /// - Deletions pass untouched unless the transform is about types.
 /// - `snapshot` gives what changed since the last one; after an error nothing is asked any more. `restore` comes

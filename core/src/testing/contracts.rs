@@ -160,7 +160,7 @@ pub async fn sink_contract<K, V>(
             epoch = epoch.next();
             let prepared = sink.prepare(epoch).await.expect("prepares");
             assert!(
-                prepared.rejects.is_empty() && prepared.superseded == 0,
+                prepared.rejects.is_empty() && prepared.superseded.total() == 0,
                 "seed {seed}: all records are good and new"
             );
             step += 1;
@@ -259,7 +259,7 @@ where
                 let held = StageState::held(&stage);
                 stage = Named::new("transform", make());
                 let state: StateRows = Box::new(rows.clone().into_iter().map(Ok));
-                StageState::restore(&mut stage, state, held).expect("restores");
+                StageState::restore(&mut stage, state, held, crate::Census::new()).expect("restores");
             }
         }
     }

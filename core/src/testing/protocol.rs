@@ -3,11 +3,11 @@
 //!
 //! A case is drawn from a seed: inputs with bad records and repeats, faults of sources, sinks and the store,
 //! and deaths. The pipeline is started again until it finishes. Then, for every sink: each record once (G1, G2)
-//! in the order of its source (G3), and a ledger that balances with the numbers of the model. Some items withdraw the
+//! in the order of its source (G3), and a ledger that balances, also by type, with the numbers of the model. Some items withdraw the
 //! dead letter of an earlier one. In the end all letters are put in again, with deaths, and each becomes something once.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     future::Future,
     pin::pin,
     sync::{
@@ -23,12 +23,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Recording, Script, TestClock};
 use crate::{
-    Batch, Change, Checkpoint, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation, LetterId,
-    Name, RecordId, RecordKey, Result, Snapshot, State, StateRows, StoreId, Transform,
+    Batch, Census, Change, Checkpoint, CheckpointStore, DeadLetter, Emit, Epoch, Error, Fence, Generation,
+    Kind, LetterId, Name, RecordId, RecordKey, Result, Snapshot, State, StateRows, StoreId, Transform,
     checkpoint::{Acknowledgement, LettersHeld, Loaded, Save, Saved, Trim},
     disk::OsDisk,
     engine::{self, Again, BoxLetters, End, EngineCx, Entry, Letters, Outcome, Settings, Stages},
     event::Events,
+    ledger::NO_TYPE,
     mailbox::{Mailbox, mailbox},
     queue::disk::Queues,
     random::Random,
@@ -139,10 +140,10 @@ impl Protocol {
         >,
     > {
         let filter = ops().filter(|(_, number): &Item| number % FILTERED != 1).build();
-        let transforms = Chain::new(
-            Named::new("filter", filter),
-            Chain::new(Named::new("once", Once::default()), Named::new("delay", Delay::default())),
-        );
+        let once = Named::new("once", Once::default()).counting(count, count);
+        let delay = Named::new("delay", Delay::default()).counting(count, count);
+        let transforms =
+            Chain::new(Named::new("filter", filter).counting(count, count), Chain::new(once, delay));
         let sources = self.scripts.iter().enumerate();
         let sources = sources.map(|(index, script)| (Name::from(format!("source-{index}")), script.source()));
         let sinks = self.sinks.iter().enumerate();
@@ -152,7 +153,8 @@ impl Protocol {
                 (index == 1).then(|| Box::new(|item: &Item| item.0 == 0) as _);
             (Name::from(format!("sink-{index}")), sink.sink(), when)
         });
-        Ok(Stages::new(sources.collect(), transforms, sinks.collect())?.withdrawing(superseding))
+        let stages = Stages::new(sources.collect(), transforms, sinks.collect())?;
+        Ok(stages.withdrawing(superseding).counting(count, count))
     }
 
     /// Puts the dead letters in again; `None` when it died, after `polls` polls.
@@ -206,6 +208,13 @@ impl Protocol {
             let extra = visible.iter().filter(|item| expected.binary_search(item).is_err());
             assert_eq!(extra.count(), 0, "seed {seed}: sink {index} shows what was withdrawn");
             assert_eq!((account.dead, account.delivered), (0, count as u64), "seed {seed}: {account:?}");
+            let mut shown = Census::new();
+            self::count(&visible, &mut shown);
+            let rows = &outcome.ledger.types[&Name::from(format!("sink-{index}"))].0;
+            for (kind, records) in shown.iter() {
+                let delivered = rows[kind.map_or(NO_TYPE, Kind::name)].delivered;
+                assert_eq!(delivered, records, "seed {seed}: sink {index}, {kind:?}");
+            }
         }
     }
 
@@ -236,6 +245,8 @@ impl Protocol {
         for (index, sink) in self.sinks.iter().enumerate() {
             let visible = sink.visible();
             let mut expected_total = 0;
+            // By type, what is read and what is shown. What can't be read has none.
+            let mut types: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
             for (number, script) in self.scripts.iter().enumerate() {
                 let mut seen = HashSet::new();
                 let expected: Vec<Item> = script
@@ -249,6 +260,16 @@ impl Protocol {
                     visible.iter().filter(|item| usize::from(item.0) == number).copied().collect();
                 assert_eq!(shown, expected, "seed {seed}: sink {index}, source {number}");
                 expected_total += expected.len();
+                let bad = script.items.iter().filter(|item| (script.bad)(item)).count();
+                types.entry(NO_TYPE).or_default().0 += bad as u64;
+                let of_source = types.entry(kind_of(number as u8).map_or(NO_TYPE, Kind::name)).or_default();
+                of_source.0 += (script.items.len() - bad) as u64;
+                of_source.1 += expected.len() as u64;
+            }
+            let rows = outcome.ledger.types.get(&Name::from(format!("sink-{index}")));
+            for (name, expected) in types {
+                let row = rows.and_then(|rows| rows.0.get(name)).copied().unwrap_or_default();
+                assert_eq!((row.read, row.delivered), expected, "seed {seed}: sink {index}, {name}");
             }
             let account = outcome.ledger.accounts[&Name::from(format!("sink-{index}"))];
             assert_eq!(account.read, read as u64, "seed {seed}: {account:?}");
@@ -257,6 +278,16 @@ impl Protocol {
             assert_eq!(account.pending, 0, "seed {seed}: {account:?}");
         }
     }
+}
+
+/// The type of a source's items; the third gives none.
+fn kind_of(source: u8) -> Option<Kind> {
+    let name = ["HeartRate", "StepCount"].get(usize::from(source))?;
+    Kind::parse(name).ok()
+}
+
+fn count(items: &[Item], census: &mut Census) {
+    items.iter().for_each(|(source, _)| census.count(kind_of(*source), 1));
 }
 
 fn id_of((source, number): Item) -> RecordId {
@@ -375,7 +406,7 @@ impl Transform for Once {
 /// Holds the last item of each source back until the next; its state goes out whole.
 #[derive(Debug, Default)]
 struct Delay {
-    held: std::collections::BTreeMap<u8, Item>,
+    held: BTreeMap<u8, Item>,
     changed: bool,
 }
 

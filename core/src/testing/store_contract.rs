@@ -55,6 +55,7 @@ pub fn dead_letter(epoch: u64, reason: &str) -> DeadLetter {
         epoch: Epoch(epoch),
         by: Some(RejectedBy::Source),
         fate: Fate::Dead,
+        kind: None,
     }
 }
 

@@ -29,7 +29,7 @@ use super::{
 };
 
 /// Version of the layout. A database of a newer one is refused.
-pub(super) const SCHEMA: u16 = 2;
+pub(super) const SCHEMA: u16 = 3;
 
 pub(super) type ByName = TableDefinition<'static, &'static str, &'static [u8]>;
 pub(super) type ByEpoch = TableDefinition<'static, (&'static str, u64), &'static [u8]>;

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, sync::Arc};
 
-use afferent_core::{Error, Result, SinkCx, blocking::Blocking, clock::Clock};
+use afferent_core::{Error, Result, SinkCx, blocking::Blocking, clock::Clock, secret::SecretSource};
 use afferent_formats::Format;
 use reqwest::{
     Client, Response, StatusCode, Url,
@@ -12,7 +12,7 @@ use reqwest::{
 
 use super::{
     Config, certificates,
-    config::is_loopback,
+    config::{Auth, is_loopback},
     credentials::{Credentials, Refused},
     retry_after,
 };
@@ -107,6 +107,19 @@ impl Http {
 impl Transport for Http {
     fn receiver(&self) -> &str {
         &self.receiver
+    }
+
+    fn renewal(&self) -> &'static str {
+        let Auth { bearer, basic, oauth2 } = &self.config.auth;
+        let basic = basic.as_ref().map(|basic| &basic.password);
+        let oauth2 = oauth2.as_ref().map(|oauth2| &oauth2.client_secret);
+        match bearer.as_ref().or(basic).or(oauth2) {
+            // The environment of a process doesn't change under it.
+            Some(SecretSource::Value(_)) => {
+                "a secret that stands in the pipeline file or came from the environment is read at the start: start again with the new one, or keep it in a file (`{ file = \"…\" }`), which is read again by itself"
+            }
+            _ => "sending goes on by itself when they are renewed",
+        }
     }
 
     async fn open(&mut self, cx: &SinkCx) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use afferent_core::{Record, RecordId, Reject, Rejects, Value};
+use afferent_core::{Census, Record, RecordId, Reject, Rejects, Value};
 use afferent_formats::wire;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, types::ValueRef};
 
@@ -23,7 +23,7 @@ pub(super) struct Samples {
     months: Months,
     /// Whether `changed` has a row; while it has none, no record has to be looked up in it.
     any_changed: bool,
-    superseded: u64,
+    superseded: Census,
     rejects: Rejects,
     value: Vec<u8>,
     metadata: Vec<u8>,
@@ -55,7 +55,7 @@ impl Samples {
             dictionaries: Dictionaries::new(),
             months: Months::new(),
             any_changed: true,
-            superseded: 0,
+            superseded: Census::new(),
             rejects: Vec::new(),
             value: Vec::new(),
             metadata: Vec::new(),
@@ -71,7 +71,7 @@ impl Samples {
     }
 
     /// What was counted since the last time: superseded records and rejects.
-    pub(super) fn take_counts(&mut self) -> (u64, Rejects) {
+    pub(super) fn take_counts(&mut self) -> (Census, Rejects) {
         (mem::take(&mut self.superseded), mem::take(&mut self.rejects))
     }
 
@@ -111,11 +111,11 @@ impl Samples {
         let changed = self.changed(statements, record.id)?;
         match changed {
             Some(Changed::Deleted) => {
-                self.superseded += 1;
+                self.superseded.count(Some(kind), 1);
                 return Ok(());
             }
             Some(Changed::Revised(revision, _)) if revision > record.revision => {
-                self.superseded += 1;
+                self.superseded.count(Some(kind), 1);
                 return Ok(());
             }
             Some(Changed::Revised(revision, _)) if revision == record.revision => return Ok(()),

@@ -165,7 +165,7 @@ async fn agrees_with_model(acts: Vec<Act>) {
             Act::Prepare { saved } => {
                 let prepared = sink.prepare(Epoch(1)).await.unwrap();
                 assert_eq!(prepared.token, token);
-                assert_eq!(prepared.superseded, std::mem::take(&mut model.superseded));
+                assert_eq!(prepared.superseded.total(), std::mem::take(&mut model.superseded));
                 committed = model.clone();
                 if saved {
                     unsaved.clear();

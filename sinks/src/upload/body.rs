@@ -1,20 +1,21 @@
 //! Bodies as they lie in the outbox, and as they are sent.
 //!
 //! An entry of the outbox is, after a byte of version: the length of the head (u32, little-endian), the head, the
-//! length of the index, the index, and to the end the body as it is sent. Head and index are MessagePack. The index,
+//! length of the index, the index, and to the end the body as it is sent. Head and index are MessagePack. The head of version 2
+//! says of which types the body's records are, and its index of which each is; records of version 1 have no type here. The index,
 //! where each record lies, is only read when the receiver refuses the body, or when it has refused others that the body's
 //! records may supersede.
 
 use std::ops::Range;
 
-use afferent_core::{Change, Epoch, Error, RecordId, RecordKey, Result, Timestamp};
+use afferent_core::{Census, Change, Epoch, Error, Kind, RecordId, RecordKey, Result, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Compression, Key, compress};
 
 /// Version of an entry of the outbox.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What an entry takes besides its index and its body: the head, two lengths, and the frame of the log.
 const OVERHEAD: usize = 128;
@@ -45,6 +46,37 @@ pub(super) struct Head {
     /// Length of the body before compression.
     pub(super) plain: u64,
     pub(super) sealed_at: Timestamp,
+    /// The types of its records, and how many there are of each.
+    #[serde(default)]
+    pub(super) types: Vec<OfType>,
+}
+
+/// So many records of a type. A type of which this process can't take in the name is none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct OfType {
+    #[serde(deserialize_with = "known_kind")]
+    pub(super) kind: Option<Kind>,
+    pub(super) records: u32,
+}
+
+fn known_kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    Ok(name.and_then(|name| Kind::from_data(&name).ok()))
+}
+
+impl Head {
+    /// The type of the record that lies at `place`.
+    fn kind(&self, place: &Place) -> Option<Kind> {
+        self.types.get(usize::from(place.of_type))?.kind
+    }
+
+    /// The records by type.
+    pub(super) fn census(&self) -> Census {
+        let mut census: Census =
+            self.types.iter().map(|of_type| (of_type.kind, u64::from(of_type.records))).collect();
+        census.fill(u64::from(self.records));
+        census
+    }
 }
 
 /// Where a record lies in the uncompressed body, and which it is.
@@ -55,6 +87,9 @@ pub(super) struct Place {
     pub(super) id: RecordId,
     pub(super) change: Change,
     pub(super) revision: u32,
+    /// Its place among the types of the head.
+    #[serde(default)]
+    pub(super) of_type: u16,
 }
 
 impl Place {
@@ -96,9 +131,9 @@ impl Entry {
     /// `State` when a newer program wrote it.
     pub(super) fn decode(bytes: &[u8]) -> Result<Entry> {
         let Some((&version, rest)) = bytes.split_first() else { return Err(damaged()) };
-        if version != VERSION {
+        if version == 0 || version > VERSION {
             return Err(Error::state(format!(
-                "a body in the outbox has version {version}, this program reads {VERSION}; use the program that wrote it, or a newer one"
+                "a body in the outbox has version {version}, this program reads 1 to {VERSION}; use the program that wrote it, or a newer one"
             )));
         }
         let (head, rest) = split(rest)?;
@@ -113,6 +148,16 @@ impl Entry {
         SealedBody { key, records, compression, content: self.content.clone() }
     }
 
+    /// The records of `range` by type; to tell them in a part of the body, its index is read.
+    pub(super) fn census(&self, range: Range<u32>) -> Result<Census> {
+        if range == (0..self.head.records) {
+            return Ok(self.head.census());
+        }
+        let places: Vec<Place> = rmp_serde::from_slice(&self.index).map_err(|_| damaged())?;
+        let places = places.get(range.start as usize..range.end as usize).ok_or_else(damaged)?;
+        Ok(places.iter().map(|place| (self.head.kind(place), 1)).collect())
+    }
+
     /// The records of `range` that may supersede others.
     pub(super) fn superseding(&self, range: Range<u32>) -> Result<Vec<RecordKey>> {
         let places: Vec<Place> = rmp_serde::from_slice(&self.index).map_err(|_| damaged())?;
@@ -124,6 +169,11 @@ impl Entry {
     /// body that was compressed.
     pub(super) fn bytes(&self) -> u64 {
         (OVERHEAD + self.index.len() + self.content.len()) as u64
+    }
+
+    /// The type of the record that lies at `place`.
+    pub(super) fn kind(&self, place: &Place) -> Option<Kind> {
+        self.head.kind(place)
     }
 
     /// Takes it apart; it may take a while.

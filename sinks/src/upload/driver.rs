@@ -34,7 +34,7 @@ use super::{
 const AHEAD_BYTES: u64 = 16 << 20;
 
 /// What the sink sees of the driver: only what is saved.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) counters: Counters,
     /// Everything before it is settled.
@@ -110,7 +110,7 @@ impl<T: Transport> Driver<T> {
         keep: Keep,
         state: State,
     ) -> (Driver<T>, watch::Receiver<Progress>) {
-        let (progress, seen) = watch::channel(Progress { counters: state.counters, low: state.low });
+        let (progress, seen) = watch::channel(Progress { counters: state.counters.clone(), low: state.low });
         let driver = Driver {
             cx,
             courier: Arc::new(courier),
@@ -198,6 +198,7 @@ impl<T: Transport> Driver<T> {
                 self.saving = false;
                 self.saved = change;
                 self.state.counters.withdrawn = counters.withdrawn;
+                self.state.counters.types.withdrawn = counters.types.withdrawn.clone();
                 self.progress.send_replace(Progress { counters, low });
                 Ok(())
             }
@@ -297,6 +298,7 @@ impl<T: Transport> Driver<T> {
             Verdict::Delivered => {
                 let range = current.range();
                 counters.delivered += u64::from(range.end - range.start);
+                counters.types.settled.add(&current.entry.census(range.clone())?);
                 if counters.refused > counters.withdrawn && matches!(self.keep, Keep::Durably(_)) {
                     self.passed.add(&current.entry, range)?;
                 }
@@ -323,7 +325,10 @@ impl<T: Transport> Driver<T> {
                 current.phase = Phase::Saving(self.changes);
             }
             Dissected::Record(reject) => {
-                self.state.counters.refused += 1;
+                let counters = &mut self.state.counters;
+                counters.refused += 1;
+                counters.types.refused.count(reject.kind, 1);
+                counters.types.settled.count(reject.kind, 1);
                 self.cx.metrics.refused(1);
                 match &self.keep {
                     Keep::Durably(_) => {
@@ -356,10 +361,7 @@ impl<T: Transport> Driver<T> {
         if !self.state.damaged || !is_done {
             return;
         }
-        let counters = &mut self.state.counters;
-        let lost = released.sealed.records.saturating_sub(counters.settled());
-        counters.refused += lost;
-        counters.bytes = released.sealed.bytes;
+        let lost = self.state.counters.lose(&released.sealed);
         self.state.damaged = false;
         self.changes += 1;
         if lost > 0 {
@@ -385,7 +387,9 @@ impl<T: Transport> Driver<T> {
         };
         self.saving = true;
         let (mut letters, passed) = (std::mem::take(&mut self.letters), std::mem::take(&mut self.passed));
-        state.counters.withdrawn += passed.withdraw(&mut letters);
+        let withdrawn = passed.withdraw(&mut letters);
+        state.counters.withdrawn += withdrawn.total();
+        state.counters.types.withdrawn.add(&withdrawn);
         let (acknowledgements, events) = (acknowledgements.clone(), self.cx.events.clone());
         let mut random = self.cx.random.fork();
         self.steps.push(Box::pin(async move {

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::{body::Entry, state::Totals};
 
 /// What the driver may send: everything before `end`, which is in a saved checkpoint.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Released {
     pub(super) end: LogPosition,
     pub(super) sealed: Totals,
@@ -67,7 +67,7 @@ impl Feed {
     /// How far the driver may go; `None` before the first commit, and of bodies that are sent directly.
     pub(super) fn released(&self) -> Option<Released> {
         match self {
-            Feed::Outbox { released, .. } => *released.borrow(),
+            Feed::Outbox { released, .. } => released.borrow().clone(),
             Feed::Direct { .. } => None,
         }
     }
@@ -79,7 +79,7 @@ impl Feed {
         mut random: Random,
     ) -> Option<impl Future<Output = Result<Scanned>> + Send + 'static + use<>> {
         let Feed::Outbox { reader, released, blocking } = self else { return None };
-        let limit = (*released.borrow())?.end;
+        let limit = released.borrow().as_ref()?.end;
         if scanned.number >= limit.number() {
             return None;
         }

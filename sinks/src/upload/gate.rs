@@ -6,7 +6,8 @@
 //! | open | nobody | a back-off of at most 8 s has passed, or what the receiver asked for |
 //! | half open | one attempt at a time | it is answered: back to the first row; otherwise the one before |
 //!
-//! (Closed as a circuit is: current flows.) Each outage is one alarm, and its end one notice.
+//! (Closed as a circuit is: current flows.) Each outage is one alarm, and its end one notice. That credentials are refused,
+//! and that they are accepted again, is an event of its own: whoever waits for the end has to tell it from an outage.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -36,6 +37,8 @@ pub(super) struct Gate {
     events: StageEvents,
     metrics: Metrics,
     receiver: String,
+    /// What is to be done when credentials are refused.
+    renewal: &'static str,
 }
 
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl Gate {
         random: Random,
         events: StageEvents,
         metrics: Metrics,
-        receiver: &str,
+        (receiver, renewal): (String, &'static str),
     ) -> Gate {
         let bucket =
             rate.map(|rate| Bucket { rate, tokens: f64::from(rate.requests), filled: clock::instant() });
@@ -109,7 +112,8 @@ impl Gate {
             changed: Notify::new(),
             events,
             metrics,
-            receiver: receiver.to_owned(),
+            receiver,
+            renewal,
         }
     }
 
@@ -161,7 +165,7 @@ impl Gate {
 
     /// The receiver has answered.
     fn answered(&self, probe: bool) {
-        let told = {
+        let (told, unauthorized) = {
             let mut inner = self.inner();
             inner.failures = 0;
             // An attempt that began before the outage must not cut short what the receiver asked for meanwhile.
@@ -169,9 +173,12 @@ impl Gate {
                 return;
             }
             let Some(outage) = inner.outage.take() else { return };
-            outage.told
+            (outage.told, outage.unauthorized)
         };
         self.changed.notify_waiters();
+        if unauthorized {
+            self.events.credentials(true);
+        }
         if told {
             self.metrics.available(true);
             self.events.notice(format!("{} answers again; sending goes on", self.receiver));
@@ -199,12 +206,18 @@ impl Gate {
         self.changed.notify_waiters();
         if alarm {
             self.metrics.available(false);
+            if unauthorized {
+                self.events.credentials(false);
+            }
             self.events.alarm(match unauthorized {
                 true => format!(
-                    "{} refuses the credentials ({reason}); everything is kept, and sending goes on by itself when they are renewed",
+                    "{} refuses the credentials ({reason}); everything is kept; {}",
+                    self.receiver, self.renewal
+                ),
+                false => format!(
+                    "{} can't be reached ({reason}); everything is kept and tried again",
                     self.receiver
                 ),
-                false => format!("{} can't be reached ({reason}); everything is kept and tried again", self.receiver),
             });
         }
     }

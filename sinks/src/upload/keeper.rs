@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use afferent_core::{
-    DeadLetter, ErrorKind, LetterId, Reject, Rejects, Result,
+    DeadLetter, ErrorKind, Kind, LetterId, Reject, Rejects, Result,
     checkpoint::{Acknowledgement, Acknowledgements},
     clock,
     engine::Backoff,
@@ -51,7 +51,7 @@ pub(super) async fn save(
     random: &mut Random,
     events: &StageEvents,
 ) -> Result<Counters> {
-    let before = saving.state.counters.withdrawn;
+    let before = saving.state.counters.types.withdrawn.clone();
     let mut backoff = Backoff::default();
     let mut failures = 0_u32;
     // What an attempt that failed may have saved all the same.
@@ -61,11 +61,14 @@ pub(super) async fn save(
             Some(state) => acknowledgements.load().await.map(|found| found.as_ref() == Some(state)),
             None => match withdrawn(acknowledgements, &saving.passed).await {
                 Ok(withdrawn) => {
-                    saving.state.counters.withdrawn = before + withdrawn.len() as u64;
+                    let types = &mut saving.state.counters.types;
+                    types.withdrawn = before.clone();
+                    withdrawn.iter().for_each(|(_, kind)| types.withdrawn.count(*kind, 1));
+                    saving.state.counters.withdrawn = saving.state.counters.types.withdrawn.total();
                     let state = saving.state.to_bytes()?;
                     in_doubt = Some(state.clone());
                     let epoch = saving.passed.epoch();
-                    let withdrawn = withdrawn.into_iter().map(|id| (id, epoch)).collect();
+                    let withdrawn = withdrawn.into_iter().map(|(id, _)| (id, epoch)).collect();
                     let dead_letters = saving.letters.clone();
                     let acknowledgement = Acknowledgement { state, dead_letters, withdrawn };
                     acknowledgements.save(acknowledgement).await.map(|()| true)
@@ -89,8 +92,11 @@ pub(super) async fn save(
     }
 }
 
-/// The saved letters that are withdrawn.
-async fn withdrawn(acknowledgements: &Acknowledgements, passed: &Passed) -> Result<Vec<LetterId>> {
+/// The saved letters that are withdrawn, and the type of each.
+async fn withdrawn(
+    acknowledgements: &Acknowledgements,
+    passed: &Passed,
+) -> Result<Vec<(LetterId, Option<Kind>)>> {
     let keys = passed.keys();
     if keys.is_empty() {
         return Ok(Vec::new());

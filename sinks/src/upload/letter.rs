@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use afferent_core::{
-    DeadLetter, Epoch, Record, RecordKey, Reject, Result,
+    Census, DeadLetter, Epoch, Record, RecordKey, Reject, Result,
     reject::{Fate, RejectedBy},
 };
 use afferent_formats::{Format, Location, decode_one};
@@ -22,13 +22,14 @@ pub(super) fn refusal(
     index: u32,
     reason: &str,
 ) -> Reject {
-    let key = unpacked.places[index as usize].key();
+    let place = &unpacked.places[index as usize];
+    let (key, kind) = (place.key(), entry.kind(place));
     let location = format!("record {} of body {}", u64::from(index) + 1, entry.head.key);
     match read_back(format, unpacked, index).filter(|record| record.key() == key) {
-        Some(record) => Reject { location, ..Reject::record(&record, reason) },
+        Some(record) => Reject { location, kind, ..Reject::record(&record, reason) },
         None => {
             let reject = Reject::raw(unpacked.record(index), reason, location);
-            Reject { key: Some(key.id.to_string()), ..reject }
+            Reject { key: Some(key.id.to_string()), kind, ..reject }
         }
     }
 }
@@ -44,7 +45,7 @@ fn read_back(format: Format, unpacked: &Unpacked, index: u32) -> Option<Record> 
 
 /// A dead letter of the epoch whose body held it.
 pub(super) fn letter(reject: Reject, epoch: Epoch, cx: &DriverCx) -> DeadLetter {
-    let Reject { payload, key, reason, location } = reject;
+    let Reject { payload, key, reason, location, kind } = reject;
     DeadLetter {
         stage: cx.stage.clone(),
         payload,
@@ -56,6 +57,7 @@ pub(super) fn letter(reject: Reject, epoch: Epoch, cx: &DriverCx) -> DeadLetter 
         epoch,
         by: Some(RejectedBy::Receiver),
         fate: Fate::Dead,
+        kind,
     }
 }
 
@@ -74,17 +76,17 @@ impl Passed {
         self.0.iter().map(|(key, _)| *key).collect()
     }
 
-    /// Withdraws what is superseded of letters that are not saved yet; how many.
-    pub(super) fn withdraw(&self, letters: &mut [DeadLetter]) -> u64 {
+    /// Withdraws what is superseded of letters that are not saved yet; which, by type.
+    pub(super) fn withdraw(&self, letters: &mut [DeadLetter]) -> Census {
+        let mut withdrawn = Census::new();
         if self.0.is_empty() {
-            return 0;
+            return withdrawn;
         }
-        let mut withdrawn = 0;
         for letter in letters {
             let Some(key) = letter.record_key() else { continue };
             if let Some((_, epoch)) = self.0.iter().find(|(passed, _)| passed.supersedes(key)) {
                 letter.fate = Fate::Withdrawn(*epoch);
-                withdrawn += 1;
+                withdrawn.count(letter.kind(), 1);
             }
         }
         withdrawn

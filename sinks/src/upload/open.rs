@@ -23,7 +23,7 @@ use super::{
     body::Entry,
     outbox::Outbox,
     sealing::Sealed,
-    state::{Counters, OutboxToken, State, Totals},
+    state::{Counters, OutboxToken, State, Totals, TypeCounters},
 };
 
 /// What opening needs.
@@ -84,16 +84,16 @@ impl Opening {
         let mut known = Counters::default();
         let mut sealed = Totals::default();
         if let Some(token) = &self.token {
-            let settled = self.state.as_ref().map_or(token.counters, |state| state.counters);
-            let lost = token.sealed.records.saturating_sub(settled.settled());
+            let settled = self.state.as_ref().map_or(&token.counters, |state| &state.counters);
+            state.counters = settled.clone();
+            let lost = state.counters.lose(&token.sealed);
             if lost > 0 {
                 self.events.alarm(format!(
                     "the outbox that the last checkpoint ends in is gone from {}: {lost} records that the receiver had not acknowledged are lost, they are counted as dead",
                     directory.display()
                 ));
             }
-            (known, sealed) = (token.counters, token.sealed);
-            state.counters = Counters { refused: settled.refused + lost, bytes: sealed.bytes, ..settled };
+            (known, sealed) = (token.counters.clone(), token.sealed.clone());
         }
         let barrier = log.end().number();
         Ok(self.finish(log, state, true, Opened::Elsewhere, known, sealed, barrier))
@@ -107,7 +107,8 @@ impl Opening {
         }
         let saved = self.state.take().filter(|state| state.log == Some(token.log));
         let recount = saved.is_none() || token.incarnation != self.incarnation;
-        let mut state = saved.clone().unwrap_or_else(|| State::fresh(log.id(), log.first(), token.counters));
+        let mut state =
+            saved.clone().unwrap_or_else(|| State::fresh(log.id(), log.first(), token.counters.clone()));
         if damaged {
             self.events.alarm("the outbox is damaged; what can't be read will be counted as dead");
             state.damaged = true;
@@ -125,6 +126,10 @@ impl Opening {
                 unresolved: token.counters.unresolved,
                 bytes: token.sealed.bytes.saturating_sub(left.bytes),
                 withdrawn: token.counters.withdrawn,
+                types: TypeCounters {
+                    settled: token.sealed.types.without(&left.types),
+                    ..token.counters.types.clone()
+                },
             };
         }
         let changed = saved.as_ref() != Some(&state);
@@ -177,6 +182,14 @@ fn unsettled(log: &SegmentLog, state: &State, end: LogPosition) -> Result<Totals
             let split = state.split.iter().find(|split| split.number == number);
             left.records += u64::from(split.map_or(body.head.records, |split| split.records()));
             left.bytes += body.bytes();
+            match split {
+                Some(split) => {
+                    for part in &split.parts {
+                        left.types.add(&body.census(part.start..part.end)?);
+                    }
+                }
+                None => left.types.add(&body.head.census()),
+            }
         }
     }
 }

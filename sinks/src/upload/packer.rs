@@ -3,7 +3,10 @@
 use afferent_core::{Record, Reject, Rejects};
 use afferent_formats::{Encoder, Format};
 
-use super::{Framing, Settings, body::Place};
+use super::{
+    Framing, Settings,
+    body::{OfType, Place},
+};
 
 /// The longest record in a body: whoever sends or receives one holds it in memory as a whole. Longer ones are rejected.
 pub(super) const MAX_RECORD_BYTES: usize = 32 << 20;
@@ -18,6 +21,7 @@ pub(super) struct Draft {
     pub(super) waits: bool,
     pub(super) plain: Vec<u8>,
     pub(super) places: Vec<Place>,
+    pub(super) types: Vec<OfType>,
 }
 
 /// Writes records into bodies.
@@ -34,8 +38,31 @@ pub(super) struct Packer {
 struct Open {
     plain: Vec<u8>,
     places: Vec<Place>,
+    types: Vec<OfType>,
     ordinal: u32,
     waits: bool,
+}
+
+impl Open {
+    /// Adds `record`, which lies at `place`.
+    fn push(&mut self, place: Place, record: &Record) {
+        let is_its = |of_type: &OfType| of_type.kind == record.kind;
+        // What comes often comes in a row, so the last type is looked at first.
+        let last = self.types.len().saturating_sub(1);
+        let found = if self.types.last().is_some_and(is_its) {
+            Some(last)
+        } else {
+            self.types.iter().position(is_its)
+        };
+        let index = found.unwrap_or_else(|| {
+            self.types.push(OfType { kind: record.kind, records: 0 });
+            self.types.len() - 1
+        });
+        self.types[index].records += 1;
+        // A process knows fewer kinds than this can number.
+        let of_type = u16::try_from(index).expect("there are fewer kinds than 65,536");
+        self.places.push(Place { of_type, ..place });
+    }
 }
 
 impl Packer {
@@ -72,9 +99,9 @@ impl Packer {
                 let open = self.begin(lane);
                 let offset = open.plain.len() as u32;
                 open.plain.extend_from_slice(&tail);
-                open.places.push(Place { offset, ..place });
+                open.push(Place { offset, ..place }, record);
             }
-            Ok(place) => self.lanes[lane].places.push(place),
+            Ok(place) => self.lanes[lane].push(place, record),
             Err(reason) => {
                 rejects.push(Reject::record(record, reason));
                 return;
@@ -135,7 +162,8 @@ impl Packer {
             open.plain.push(b',');
         }
         let (offset, length) = (offset as u32, length as u32);
-        Ok(Place { offset, length, id: record.id, change: record.change, revision: record.revision })
+        let (id, change, revision) = (record.id, record.change, record.revision);
+        Ok(Place { offset, length, id, change, revision, of_type: 0 })
     }
 
     fn close(&mut self, lane: usize, closed: &mut Vec<Draft>) {
@@ -155,6 +183,7 @@ impl Packer {
             waits: std::mem::take(&mut open.waits),
             plain: std::mem::take(&mut open.plain),
             places: std::mem::take(&mut open.places),
+            types: std::mem::take(&mut open.types),
         });
         open.ordinal += 1;
     }

@@ -27,7 +27,7 @@ pub(super) struct Sealer {
 impl Sealer {
     /// Makes a body final: compresses it and gives it its key. Entry `number` is where it will lie.
     fn seal(&self, draft: Draft, epoch: Epoch, number: u64, barrier: u64) -> Result<Entry> {
-        let Draft { lane, ordinal, waits, plain, places } = draft;
+        let Draft { lane, ordinal, waits, plain, places, types } = draft;
         let length = plain.len() as u64;
         let content = compress::pack(self.compression, plain)?;
         let birth = Birth { incarnation: self.incarnation, sink: &self.sink, epoch, lane, ordinal };
@@ -40,13 +40,14 @@ impl Sealer {
             compression: self.compression,
             plain: length,
             sealed_at: self.clock.now(),
+            types,
         };
         Entry::new(head, &places, content)
     }
 }
 
 /// Where sealing is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sealed {
     /// The number of the next body.
     pub(super) next: u64,
@@ -112,7 +113,7 @@ impl Sealing {
             // The keys of its bodies would name another epoch.
             return Err(Error::bug(format!("epoch {epoch} is prepared, and epoch {open} was open")));
         }
-        Ok((self.sealed, mem::take(&mut self.rejects)))
+        Ok((self.sealed.clone(), mem::take(&mut self.rejects)))
     }
 
     pub(super) fn commit(&mut self, epoch: Epoch) {
@@ -131,6 +132,7 @@ impl Sealing {
             self.sealed.next += 1;
             self.sealed.totals.records += u64::from(entry.head.records);
             self.sealed.totals.bytes += entry.bytes();
+            self.sealed.totals.types.add(&entry.head.census());
             // Before it is handed on: without an outbox it may be delivered, and counted as such, at once.
             self.made.set(self.sealed.totals.bytes);
             // The sink notices by itself that nobody takes it any more.

@@ -121,9 +121,10 @@ impl<T: Transport> Upload<T> {
         let driver = drive(&cx, self.settings.format, courier, feed, keep, state, metrics.clone());
         let made = Made::default();
         let (bodies, queue) = mpsc::unbounded_channel();
+        let records = sealed.totals.records;
         let sealing = Sealing::new(&self.settings, sealer(&cx, &self.settings), sealed, bodies, made.clone());
         let outbound = Outbound { jobs, sealed: queue, waiting: Batch::new() };
-        let mode = Mode::Outbox { outbound, released, known, sealed: sealed.totals.records, prepared: None };
+        let mode = Mode::Outbox { outbound, released, known, sealed: records, prepared: None };
         let sealing = Jobs::new(cx.blocking.clone(), sealing);
         Ok((Open { sealing, mode, driver, made, metrics }, opened))
     }
@@ -138,7 +139,8 @@ impl<T: Transport> Upload<T> {
             let token = OutboxToken::read(token)?;
             let saved = cx.acknowledgements.load().await?;
             let settled = saved.as_deref().map(State::from_bytes).transpose()?;
-            let settled = settled.map_or(token.counters, |state| state.counters).settled();
+            let settled = settled.as_ref();
+            let settled = settled.map_or(&token.counters, |state| &state.counters).settled();
             let pending = token.sealed.records.saturating_sub(settled);
             if pending > 0 {
                 return Err(Error::config(format!(
@@ -202,13 +204,17 @@ fn drive<T: Transport>(
 
 impl Link {
     fn counters(&self) -> Counters {
-        self.progress.borrow().counters
+        self.progress.borrow().counters.clone()
+    }
+
+    fn settled(&self) -> u64 {
+        self.progress.borrow().counters.settled()
     }
 
     /// Bytes that were made and are not settled.
     fn left_of(&self, made: &Made) -> u64 {
         // In this order: both go on meanwhile, and what is settled was made before.
-        let settled = self.counters().bytes;
+        let settled = self.progress.borrow().counters.bytes;
         made.get().saturating_sub(settled)
     }
 
@@ -241,10 +247,10 @@ impl<T: Transport> Sink for Upload<T> {
         let mut transport = self.transport.take().ok_or_else(|| Error::bug("a sink was opened twice"))?;
         transport.open(&cx).await?;
         let metrics = Metrics::new(&cx.pipeline, &cx.stage);
-        let receiver = transport.receiver().to_owned();
+        let people = (transport.receiver().to_owned(), transport.renewal());
         let mut random = cx.random.clone();
         let (events, rate) = (cx.events.clone(), self.settings.rate);
-        let gate = Gate::new(rate, random.fork(), events.clone(), metrics.clone(), &receiver);
+        let gate = Gate::new(rate, random.fork(), events.clone(), metrics.clone(), people);
         let dedupe_window = self.settings.dedupe_window;
         let gate = Arc::new(gate);
         let standing = gate.clone();
@@ -266,8 +272,8 @@ impl<T: Transport> Sink for Upload<T> {
         match mode {
             Mode::Outbox { outbound, released, .. } => {
                 // Only while released bodies are not acknowledged: an epoch that is larger than the bound goes on.
-                let free = released.borrow().map_or(0, |released| released.sealed.bytes);
-                while driver.left_of(made) >= most && free > driver.counters().bytes {
+                let free = released.borrow().as_ref().map_or(0, |released| released.sealed.bytes);
+                while driver.left_of(made) >= most && free > driver.progress.borrow().counters.bytes {
                     driver.further().await?;
                 }
                 sealing.write(batch, Sealing::write).await?;
@@ -289,10 +295,11 @@ impl<T: Transport> Sink for Upload<T> {
         match mode {
             Mode::Outbox { outbound, known, sealed, prepared, .. } => {
                 let now = driver.counters();
-                let token = outbound.prepare(made, now).await?;
-                let refused = now.refused.saturating_sub(known.refused);
-                let withdrawn = now.withdrawn.saturating_sub(known.withdrawn);
+                let token = outbound.prepare(made, now.clone()).await?;
+                let refused = now.types.refused.without(&known.types.refused);
+                let withdrawn = now.types.withdrawn.without(&known.types.withdrawn);
                 let pending = token.sealed.records.saturating_sub(now.settled());
+                let by_type = token.sealed.types.without(&now.types.settled);
                 (*known, *sealed, *prepared) = (now, token.sealed.records, Some(pending));
                 metrics.pending(pending);
                 Ok(Prepared {
@@ -300,11 +307,12 @@ impl<T: Transport> Sink for Upload<T> {
                     rejects,
                     refused,
                     withdrawn,
+                    pending: Some(by_type),
                     ..Prepared::default()
                 })
             }
             Mode::Direct { refusals } => {
-                while driver.counters().settled() < made.totals.records {
+                while driver.settled() < made.totals.records {
                     driver.further().await?;
                 }
                 rejects.extend(refusals.take());
@@ -342,7 +350,7 @@ impl<T: Transport> Sink for Upload<T> {
     fn pending(&self) -> u64 {
         match self.open.as_ref().map(|open| (&open.mode, &open.driver)) {
             Some((Mode::Outbox { sealed, prepared, .. }, driver)) => {
-                prepared.unwrap_or_else(|| sealed.saturating_sub(driver.counters().settled()))
+                prepared.unwrap_or_else(|| sealed.saturating_sub(driver.settled()))
             }
             _ => 0,
         }

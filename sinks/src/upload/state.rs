@@ -4,25 +4,28 @@
 use std::collections::VecDeque;
 
 use afferent_core::{
-    Error, Incarnation, Result, Token,
+    Census, Error, Incarnation, Result, Token,
     segment_log::{LogId, LogPosition},
 };
 use serde::{Deserialize, Serialize};
 
 use super::Key;
 
-const TOKEN_VERSION: u16 = 2;
-const STATE_VERSION: u16 = 2;
+const TOKEN_VERSION: u16 = 3;
+const STATE_VERSION: u16 = 3;
 
 /// What was put into the outbox since it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Totals {
     pub(super) records: u64,
     pub(super) bytes: u64,
+    /// The records by type; without one, those of versions that did not count types.
+    #[serde(default)]
+    pub(super) types: Census,
 }
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counters {
     /// Records that the receiver has.
     pub(super) delivered: u64,
@@ -35,12 +38,43 @@ pub(super) struct Counters {
     /// Of those refused, superseded by a deletion or a higher revision that the receiver has.
     #[serde(default)]
     pub(super) withdrawn: u64,
+    /// The same by type.
+    #[serde(default)]
+    pub(super) types: TypeCounters,
+}
+
+/// What became of records, by type; without one, those of versions that did not count types.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TypeCounters {
+    /// Delivered or refused.
+    pub(super) settled: Census,
+    pub(super) refused: Census,
+    pub(super) withdrawn: Census,
 }
 
 impl Counters {
     /// Records that are settled.
     pub(super) fn settled(&self) -> u64 {
         self.delivered + self.refused
+    }
+
+    /// What an older version did not count by type has none.
+    fn fill(&mut self) {
+        let settled = self.settled();
+        self.types.settled.fill(settled);
+        self.types.refused.fill(self.refused);
+        self.types.withdrawn.fill(self.withdrawn);
+    }
+
+    /// The rest of what was `sealed` is lost, and counted as refused; how many that are.
+    pub(super) fn lose(&mut self, sealed: &Totals) -> u64 {
+        let lost = sealed.records.saturating_sub(self.settled());
+        let types = sealed.types.without(&self.types.settled);
+        self.refused += lost;
+        self.types.refused.add(&types);
+        self.types.settled.add(&types);
+        self.bytes = sealed.bytes;
+        lost
     }
 }
 
@@ -67,7 +101,10 @@ impl OutboxToken {
     }
 
     pub(super) fn read(token: &Token) -> Result<OutboxToken> {
-        token.read(TOKEN_VERSION)
+        let mut token: OutboxToken = token.read(TOKEN_VERSION)?;
+        token.sealed.types.fill(token.sealed.records);
+        token.counters.fill();
+        Ok(token)
     }
 }
 
@@ -160,7 +197,36 @@ impl State {
                 "the saved acknowledgements have version {version}, this program knows up to {STATE_VERSION}; use the program that wrote them, or a newer one"
             )));
         }
-        rmp_serde::from_slice(rest)
-            .map_err(|error| Error::state("the saved acknowledgements are damaged").with_source(error))
+        let mut state: State = rmp_serde::from_slice(rest)
+            .map_err(|error| Error::state("the saved acknowledgements are damaged").with_source(error))?;
+        state.counters.fill();
+        Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: a token and acknowledgements as version 2 wrote them, which did not count types. Guarantees: G5, they are read;
+    /// what they count has no type, and what is pending is the same.
+    #[test]
+    fn what_version_2_counted_has_no_type() {
+        #[derive(Serialize)]
+        struct Old([u8; 16], LogPosition, Incarnation, u16, u64, (u64, u64), [u64; 5]);
+        let (end, incarnation) = (LogPosition::default(), Incarnation::from_u128(1));
+        let old = Old([7; 16], end, incarnation, 4, 0, (10, 900), [5, 2, 0, 700, 1]);
+        let token = OutboxToken::read(&Token::new(2, &old).expect("plain data")).expect("it is read");
+        assert_eq!((token.sealed.types.of(None), token.counters.types.settled.of(None)), (10, 7));
+        assert_eq!((token.counters.types.refused.of(None), token.counters.types.withdrawn.of(None)), (2, 1));
+
+        let empty: [u64; 0] = [];
+        let old = (None::<u8>, LogPosition::default(), &empty, &empty, [5_u64, 2, 0, 700], false);
+        let bytes = [&2_u16.to_be_bytes()[..], &rmp_serde::to_vec(&old).expect("plain data")].concat();
+        let state = State::from_bytes(&bytes).expect("it is read");
+        assert_eq!((state.counters.types.settled.of(None), state.counters.withdrawn), (7, 0));
+        let mut counters = state.counters;
+        assert_eq!(counters.lose(&token.sealed), 3);
+        assert_eq!(counters.types.settled, token.sealed.types);
     }
 }

@@ -49,6 +49,11 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// Where it sends to, for people; without credentials.
     fn receiver(&self) -> &str;
 
+    /// What is to be done when its credentials are refused, for people.
+    fn renewal(&self) -> &'static str {
+        "sending goes on by itself when they are renewed"
+    }
+
     /// Gets ready to send. Blocking work runs as a job of the context's `blocking`.
     fn open(&mut self, cx: &SinkCx) -> impl Future<Output = Result<()>> + Send {
         let _ = cx;

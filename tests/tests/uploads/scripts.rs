@@ -1,6 +1,7 @@
 //! Hostile receivers, drawn from seeds.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -17,6 +18,7 @@ use afferent_core::{
     CheckpointStore, Name,
     engine::{End, Outcome},
     event::EventKind,
+    ledger::NO_TYPE,
     random::Random,
     testing::TestClock,
 };
@@ -36,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Scenario: receivers, and networks before them, that do everything they do ([`Fault`]), drawn from a seed. Guarantees:
 /// G1, G2, G3, G4, G8, G11: each record arrives once and unchanged, in the order of its subject and type, a deletion
-/// after its addition; each record that is refused is one dead letter; the ledger balances, with the right numbers; refused credentials, and
+/// after its addition; each record that is refused is one dead letter; the ledger balances, with the right numbers, also by type; refused credentials, and
 /// nothing else, raise an alarm about credentials.
 #[test]
 fn hostile_receivers_0() {
@@ -195,6 +197,13 @@ fn check(seed: u64, given: &Given, receiver: &Receiver, outcome: &Outcome, mut d
     let numbers = [account.read, account.delivered, account.dead, account.pending];
     let expected = [given.records.len(), given.welcome(), given.poison.len(), 0];
     assert_eq!(numbers, expected.map(|number| number as u64), "seed {seed}: {account:?}");
+    let mut types: BTreeMap<&str, u64> = BTreeMap::new();
+    for record in &books.committed {
+        *types.entry(record["type"].as_str().unwrap_or(NO_TYPE)).or_default() += 1;
+    }
+    let rows = outcome.ledger.types["http"].0.iter().filter(|(_, row)| row.delivered > 0);
+    let rows: BTreeMap<&str, u64> = rows.map(|(name, row)| (name.as_str(), row.delivered)).collect();
+    assert_eq!(rows, types, "seed {seed}: of each type, what the receiver has");
     dead.sort_unstable();
     let refused: Vec<&Identity> = given.poison.iter().collect();
     assert!(

@@ -46,7 +46,7 @@ async fn upload(config: Config) -> u64 {
     let refused = sink.prepare(Epoch(2)).await.unwrap().refused;
     drop(sink);
     around.drivers.stop().await;
-    refused
+    refused.total()
 }
 
 /// A transport without a driver behind it: one attempt at a time.

@@ -17,7 +17,16 @@ fn gate(rate: Option<Rate>) -> (Gate, tokio::sync::broadcast::Receiver<afferent_
     let (events, heard) = Events::alone(Name::from("test"));
     let (pipeline, sink) = (Name::from("test"), Name::from("sink"));
     let metrics = Metrics::new(&pipeline, &sink);
-    (Gate::new(rate, Random::from_seed(1), events.stage(sink), metrics, "the receiver"), heard)
+    (
+        Gate::new(
+            rate,
+            Random::from_seed(1),
+            events.stage(sink),
+            metrics,
+            ("the receiver".to_owned(), "renew them"),
+        ),
+        heard,
+    )
 }
 
 /// Scenario: lanes that send as often as they may, with pauses of any length between bursts. Guarantees: never more than

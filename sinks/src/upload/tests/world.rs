@@ -11,12 +11,13 @@ use std::{
 };
 
 use afferent_core::{
-    Change, CheckpointStore, Kind, LetterId, MemoryStore, Name, Record, RecordId, Result, Timestamp, Unit,
-    Value, clock,
+    Census, Change, CheckpointStore, Kind, LetterId, MemoryStore, Name, Record, RecordId, Result, Timestamp,
+    Unit, Value, clock,
     engine::{
         self, Again, BoxLetters, EngineCx, Entry, Letters, Outcome, Settings as EngineSettings, Stages,
     },
     event::{Event, EventKind, Events},
+    ledger::NO_TYPE,
     mailbox::mailbox,
     queue::disk::Queues,
     random::Random,
@@ -186,7 +187,7 @@ impl World {
             let stages = || {
                 let sink = Upload::new(settings.clone(), receiver.transport());
                 let stages = Stages::line(("source", source.source()), Identity::default(), ("sink", sink));
-                Ok(stages.withdrawing(Record::superseding))
+                Ok(stages.withdrawing(Record::superseding).counting(Record::count, Record::count))
             };
             let letters =
                 || Box::new(Left { store: self.store.clone(), after: None }) as BoxLetters<Record, Record>;
@@ -255,6 +256,12 @@ impl World {
             (items.len() as u64, whole.len() as u64, withdrawn as u64, (refused - withdrawn) as u64, 0),
             "seed {seed}: {account:?}"
         );
+        let taken = items.iter().filter(|record| !self.poison.contains(&(record.id, record.change)));
+        let taken: Census = taken.map(|record| (record.kind, 1)).collect();
+        for (kind, records) in taken.iter() {
+            let row = outcome.ledger.types["sink"].0[kind.map_or(NO_TYPE, Kind::name)];
+            assert_eq!(row.delivered, records, "seed {seed}: {kind:?}");
+        }
         let letters = futures::executor::block_on(CheckpointStore::dead_letters(
             &*self.store,
             &Name::from("test"),
