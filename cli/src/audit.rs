@@ -136,9 +136,9 @@ impl Audited<'_> {
         if !self.account.is_balanced() {
             faults.push(format!("the account of `{}` does not balance", self.sink));
         }
-        let unbalanced = self.types().filter(|(_, row)| !row.is_balanced());
-        let row = |(name, _)| format!("the account of `{}` does not balance for {}", self.sink, short(name));
-        faults.extend(unbalanced.map(row));
+        for (name, _) in self.types().filter(|(_, row)| !row.is_balanced()) {
+            faults.push(format!("the account of `{}` does not balance for {}", self.sink, short(name)));
+        }
         if faults.is_empty() && !self.is_balanced() {
             faults.push(format!("the types do not add up to the account of `{}`", self.sink));
         }
@@ -158,5 +158,5 @@ impl Audited<'_> {
 /// A type as people write it.
 fn short(name: &str) -> &str {
     // What is no type is a row of another kind, and has no short name.
-    Kind::from_data(name).map_or(name, Kind::short)
+    Kind::from_data(name).map(Kind::short).unwrap_or(name)
 }

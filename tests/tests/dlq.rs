@@ -100,7 +100,7 @@ fn accounts_are_audited() {
         lines(&ran.stdout).into_iter().partition(|line| line.get("type").is_none());
     assert_eq!(accounts.len(), 1);
     let of_types: Vec<_> =
-        types.iter().map(|row| [&row["type"], &row["read"], &row["delivered"], &row["dead"]]);
+        types.iter().map(|row| [&row["type"], &row["read"], &row["delivered"], &row["dead"]]).collect();
     let expected = [json!(["(no type)", 2, 0, 2]), json!(["HKQuantityTypeIdentifierHeartRate", 2, 2, 0])];
     assert_eq!(json!(of_types), json!(expected), "what can't be read has no type");
     assert!(accounts.iter().chain(&types).all(|line| line["balanced"] == true), "{}", ran.stdout);

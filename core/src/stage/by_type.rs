@@ -45,11 +45,14 @@ pub(super) struct Counted<I, O> {
     pub(super) held: Census,
 }
 
+/// What a transform said of types in a call.
+pub(super) type OfTypes = Vec<(Option<Kind>, Counts)>;
+
 /// What a transform said in a call.
 pub(super) struct Said<'a> {
     pub(super) counts: Counts,
     /// The part of `counts` of which it said the types.
-    pub(super) of_types: Vec<(Option<Kind>, Counts)>,
+    pub(super) of_types: OfTypes,
     pub(super) rejects: &'a mut dyn Iterator<Item = &'a Reject>,
 }
 
@@ -135,7 +138,9 @@ mod tests {
         Kind::parse(name).ok()
     }
 
-    fn census(rows: &[(&str, u64)]) -> Census {
+    type Rows<'a> = &'a [(&'a str, u64)];
+
+    fn census(rows: Rows<'_>) -> Census {
         rows.iter().map(|(name, records)| (kind(name), *records)).collect()
     }
 
@@ -145,9 +150,9 @@ mod tests {
 
     fn settle(
         counted: &mut Counted<u8, u8>,
-        (input, output): (&[(&str, u64)], &[(&str, u64)]),
+        (input, output): (Rows<'_>, Rows<'_>),
         counts: Counts,
-        of_types: Vec<(Option<Kind>, Counts)>,
+        of_types: OfTypes,
     ) -> Result<ByType, String> {
         let mut by = ByType::default();
         let said = Said { counts, of_types, rejects: &mut std::iter::empty() };

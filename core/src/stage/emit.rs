@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::by_type::ByType;
+use super::by_type::{ByType, OfTypes};
 use crate::{Batch, Kind, Name, Record, Reject};
 
 /// What a transform did with its input, for the ledger.
@@ -41,7 +41,7 @@ pub struct Emit<T> {
     rejects: Vec<(Name, Reject)>,
     counts: Counts,
     /// The part of `counts` of which the stage says the types, in this call.
-    said: Vec<(Option<Kind>, Counts)>,
+    said: OfTypes,
     /// What counted stages did, by type.
     by_type: Option<Box<ByType>>,
     stage: Name,
@@ -137,7 +137,7 @@ impl<T> Emit<T> {
     }
 
     /// What the stage said of types in this call; the rejects of the stages so far; and where what it did is kept by type.
-    pub(super) fn parts(&mut self) -> (Vec<(Option<Kind>, Counts)>, &[(Name, Reject)], &mut ByType) {
+    pub(super) fn parts(&mut self) -> (OfTypes, &[(Name, Reject)], &mut ByType) {
         let by_type = self.by_type.get_or_insert_default();
         (std::mem::take(&mut self.said), &self.rejects, by_type)
     }

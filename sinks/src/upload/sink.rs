@@ -54,7 +54,7 @@ enum Mode {
         outbound: Outbound,
         released: watch::Sender<Option<Released>>,
         /// What the account knows: as of the last `prepare`.
-        known: Counters,
+        known: Box<Counters>,
         sealed: u64,
         /// Between `prepare` and `commit`, what was pending when it was prepared.
         prepared: Option<u64>,
@@ -124,7 +124,8 @@ impl<T: Transport> Upload<T> {
         let records = sealed.totals.records;
         let sealing = Sealing::new(&self.settings, sealer(&cx, &self.settings), sealed, bodies, made.clone());
         let outbound = Outbound { jobs, sealed: queue, waiting: Batch::new() };
-        let mode = Mode::Outbox { outbound, released, known, sealed: records, prepared: None };
+        let mode =
+            Mode::Outbox { outbound, released, known: Box::new(known), sealed: records, prepared: None };
         let sealing = Jobs::new(cx.blocking.clone(), sealing);
         Ok((Open { sealing, mode, driver, made, metrics }, opened))
     }
@@ -300,7 +301,7 @@ impl<T: Transport> Sink for Upload<T> {
                 let withdrawn = now.types.withdrawn.without(&known.types.withdrawn);
                 let pending = token.sealed.records.saturating_sub(now.settled());
                 let by_type = token.sealed.types.without(&now.types.settled);
-                (*known, *sealed, *prepared) = (now, token.sealed.records, Some(pending));
+                (**known, *sealed, *prepared) = (now, token.sealed.records, Some(pending));
                 metrics.pending(pending);
                 Ok(Prepared {
                     token: Some(token.save()?),
