@@ -9,7 +9,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
 /// Kills that must hit, and a fifth of them, less some luck, while a process recovers.
 const KILLS: u64 = 200;
 /// Places of which each is killed about ten times.
-const PLACES: u64 = 26;
+const PLACES: u64 = 36;
 /// Senders at a time: most of them wait for the disk.
 const AT_ONCE: usize = 4;
 /// Bytes of state that are recovered here; the campaign recovers 1 GiB.
