@@ -12,6 +12,7 @@
 //! | [`engine`] | the epoch protocol |
 //! | [`mailbox`], [`event`], [`queue`] | the only ways in and out of a pipeline's task |
 //! | [`clock`], [`disk`], [`random`], [`blocking`] | the world, injected |
+//! | [`config`], [`secret`] | what stages are told, and what is never printed |
 //!
 //! It knows no TOML, HTTP, XML or JSON.
 
@@ -35,6 +36,7 @@ pub mod queue;
 pub mod random;
 pub mod record;
 pub mod reject;
+pub mod secret;
 pub mod segment_log;
 mod snapshot;
 pub mod stage;

@@ -7,7 +7,7 @@ use afferent_core::{
     record::Aggregate,
 };
 
-use crate::{context::Context, identity::derive_id_with};
+use crate::{context::Context, identity::derive_id_with, wire::Field};
 
 /// What was read of a record so far.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Draft {
     pub(crate) metadata: Option<Arc<Metadata>>,
     /// Fields that no record has.
     pub(crate) unknown: Vec<(Name, MetaValue)>,
+    /// The field that is being read: where it stopped, after an error.
+    pub(crate) reading: Option<Field>,
 }
 
 /// A value that is not yet joined with its unit.

@@ -64,6 +64,16 @@ impl Running {
         assert!(self.stderr.wait_for(text), "no {text:?} in stderr: {}", self.stderr.so_far);
     }
 
+    /// Waits for a line of talk with `text` in it, and returns it.
+    ///
+    /// # Panics
+    /// If it ends without one.
+    #[track_caller]
+    pub fn line_of_talk(&mut self, text: &str) -> String {
+        self.says(text);
+        self.stderr.so_far.lines().rfind(|line| line.contains(text)).expect("it was said").to_owned()
+    }
+
     /// Sends it the signal `name`, such as `INT`.
     ///
     /// # Panics

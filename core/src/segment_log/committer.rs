@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Appended, SegmentLog};
-use crate::{Error, Result, blocking::Blocking};
+use crate::{
+    Error, Result,
+    blocking::{Blocking, Job},
+};
 
 /// Bytes that may wait for a sync: what a disk writes in a moment, so that whoever comes next waits, not grows memory.
 /// An entry that is longer goes alone.
@@ -30,8 +33,8 @@ pub struct Committer {
 
 #[derive(Debug)]
 struct Inner {
-    /// Held inside jobs only.
-    log: Mutex<SegmentLog>,
+    /// Held inside jobs only; `None` once it is closed.
+    log: Mutex<Option<SegmentLog>>,
     queue: Mutex<Queue>,
     room: Arc<Semaphore>,
 }
@@ -54,7 +57,7 @@ impl Committer {
     /// Takes over `log`; jobs are `blocking`'s.
     pub fn new(log: SegmentLog, blocking: Blocking) -> Committer {
         let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
-        let shared = Inner { log: Mutex::new(log), queue: Mutex::default(), room };
+        let shared = Inner { log: Mutex::new(Some(log)), queue: Mutex::default(), room };
         Committer { shared: Arc::new(shared), blocking }
     }
 
@@ -73,7 +76,7 @@ impl Committer {
             !std::mem::replace(&mut queue.attended, true)
         };
         if start {
-            let job = Job { shared: self.shared.clone(), done: false };
+            let job = Attendant { shared: self.shared.clone(), done: false };
             // Nobody waits for the job: whoever waits for an answer hears of it.
             drop(self.blocking.spawn(move || job.run()));
         }
@@ -83,18 +86,25 @@ impl Committer {
     /// Does `work` with the log, in a job, between two groups: trimming, making a reader.
     ///
     /// # Errors
-    /// As [`Blocking`]'s jobs fail.
+    /// As [`Blocking`]'s jobs fail; `Transient` once it is closed.
     pub async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut SegmentLog) -> T + Send + 'static,
     ) -> Result<T> {
         let shared = self.shared.clone();
-        self.blocking.spawn(move || work(&mut shared.log())).await
+        self.blocking.spawn(move || shared.log().as_mut().map(work).ok_or_else(closed)).await?
+    }
+
+    /// Starts a job that takes the log away once the group that is being written is done. Nothing is written to it after
+    /// that job, whoever still holds a clone: the log can be opened again. Who appends later, or waits, is told so.
+    pub fn close(&self) -> Job<()> {
+        let shared = self.shared.clone();
+        self.blocking.spawn(move || drop(shared.log().take()))
     }
 }
 
 impl Inner {
-    fn log(&self) -> MutexGuard<'_, SegmentLog> {
+    fn log(&self) -> MutexGuard<'_, Option<SegmentLog>> {
         // A log is whole between its operations, and poisons itself when it can't say so.
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,11 +122,16 @@ impl Inner {
     }
 
     fn commit(&self, group: Vec<Waiting>) {
-        let mut log = self.log();
+        let mut guard = self.log();
+        let Some(log) = &mut *guard else {
+            drop(guard);
+            group.into_iter().for_each(|waiting| drop(waiting.answer.send(Err(closed()))));
+            return;
+        };
         let appended: Vec<Result<Appended>> =
             group.iter().map(|waiting| log.append(&waiting.payload)).collect();
         let synced = log.sync();
-        drop(log);
+        drop(guard);
         for (waiting, appended) in group.into_iter().zip(appended) {
             let answer = match (appended, &synced) {
                 (Ok(Appended::At(_)), Err(error)) => Err(again(error)),
@@ -133,13 +148,17 @@ fn again(error: &Error) -> Error {
     Error::new(error.kind(), error.message())
 }
 
+fn closed() -> Error {
+    Error::transient("the log was closed; open it again")
+}
+
 /// The job that attends the queue.
-struct Job {
+struct Attendant {
     shared: Arc<Inner>,
     done: bool,
 }
 
-impl Job {
+impl Attendant {
     fn run(mut self) {
         loop {
             let group = self.shared.take();
@@ -153,7 +172,7 @@ impl Job {
     }
 }
 
-impl Drop for Job {
+impl Drop for Attendant {
     /// A job that never ran, because the runtime was shutting down, leaves nobody waiting.
     fn drop(&mut self) {
         if !self.done {

@@ -15,6 +15,9 @@ pub struct LogPosition {
 }
 
 impl LogPosition {
+    /// After every entry there will ever be: no limit, for a reader.
+    pub const MAX: LogPosition = LogPosition { number: u64::MAX, segment: u64::MAX, offset: u64::MAX };
+
     /// The number of the entry after it, counted from 0.
     pub fn number(self) -> u64 {
         self.number

@@ -3,7 +3,10 @@
 use afferent_core::{Batch, Record, Reject, Rejects};
 use serde::de::DeserializeSeed;
 
-use super::{reason::reason, record::ReadRecord};
+use super::{
+    reason::reason,
+    record::{Field, ReadRecord},
+};
 use crate::{Decoder, DecoderOptions, Location, context::Context, draft::Draft};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -31,9 +34,15 @@ impl WireDecoder {
             .deserialize(&mut deserializer)
             .and_then(|()| deserializer.end());
         let id = draft.id;
-        let refused = |reason: String| Refused { id, reason };
-        read.map_err(|error| refused(reason(&error)))?;
-        draft.finish(&mut self.cx).map_err(|reason| refused(reason.to_owned()))
+        if let Err(error) = read {
+            let field = draft.reading.map(Field::name);
+            return Err(Refused { id, field, reason: reason(&error) });
+        }
+        draft.finish(&mut self.cx).map_err(|reason| {
+            // What is missing or does not fit is named first, in backquotes.
+            let field = reason.split('`').nth(1).and_then(Field::of).map(Field::name);
+            Refused { id, field, reason: reason.to_owned() }
+        })
     }
 }
 
@@ -42,6 +51,8 @@ impl WireDecoder {
 pub struct Refused {
     /// Its id, if that was read.
     pub id: Option<afferent_core::RecordId>,
+    /// The field it is about, if it is about one.
+    pub field: Option<&'static str>,
     /// What was expected and what was found.
     pub reason: String,
 }
@@ -63,13 +74,13 @@ impl Decoder for WireDecoder {
                 Err(error) => {
                     let reason =
                         format!("expected UTF-8, found another byte at column {}", error.valid_up_to() + 1);
-                    Some(Err(Refused { id: None, reason }))
+                    Some(Err(Refused { id: None, field: None, reason }))
                 }
             };
             match result {
                 None => {}
                 Some(Ok(record)) => out.push(record),
-                Some(Err(Refused { id, reason })) => {
+                Some(Err(Refused { id, reason, .. })) => {
                     let raw = &bytes[begin..end];
                     let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
                     let mut reject = Reject::raw(raw, reason, format!("{}:{line}", at.name));

@@ -116,6 +116,7 @@ impl<'de> Visitor<'de> for ReadRecord<'_> {
                 return Err(A::Error::custom(format_args!("`{}` comes twice", field.name())));
             }
             seen |= bit;
+            draft.reading = Some(field);
             match field {
                 Field::Source => source = Some(map.next_value::<&RawValue>()?.get()),
                 Field::Device => device = Some(map.next_value::<&RawValue>()?.get()),
@@ -129,11 +130,15 @@ impl<'de> Visitor<'de> for ReadRecord<'_> {
                     set(draft, field, &scalar, cx).map_err(A::Error::custom)?;
                 }
             }
+            draft.reading = None;
         }
         if source.is_some() || device.is_some() {
+            // Both are read as one; which of them is wrong, the reason says.
+            draft.reading = Some(if source.is_some() { Field::Source } else { Field::Device });
             let origin = read_origin(source, device, cx).map_err(A::Error::custom)?;
             draft.origin = origin.part;
             draft.unknown.extend(origin.unknown.iter().flat_map(|unknown| unknown.iter()).cloned());
+            draft.reading = None;
         }
         Ok(())
     }
@@ -160,7 +165,7 @@ impl Field {
         })
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Field::Id => "id",
             Field::Type => "type",

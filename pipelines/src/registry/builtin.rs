@@ -19,6 +19,7 @@ pub(super) type Stores = BTreeMap<String, Arc<dyn HealthStore>>;
 const FEATURES: &[(StageKind, &str, &str, bool)] = &[
     (StageKind::Source, "export", "export", cfg!(feature = "export")),
     (StageKind::Source, "file", "file", cfg!(feature = "file")),
+    (StageKind::Source, "webhook", "webhook", cfg!(feature = "webhook")),
     (StageKind::Sink, "http", "http", cfg!(feature = "http")),
     (StageKind::Sink, "sqlite", "sqlite", cfg!(feature = "sqlite")),
 ];
@@ -42,6 +43,17 @@ pub(super) fn registry() -> Registry {
     registry.source("file", "files of NDJSON or CSV, followed if wanted", |config| {
         Ok(afferent_sources::file::FileSource::new(config))
     });
+
+    #[cfg(feature = "webhook")]
+    {
+        // One for all pipelines of a registry: they may share an address.
+        let listeners = afferent_sources::webhook::Listeners::new();
+        registry.source(
+            "webhook",
+            "an HTTP listener, which stores what is posted before it answers",
+            move |config| Ok(afferent_sources::webhook::Webhook::new(config, listeners.clone())),
+        );
+    }
 
     registry.transform("select", "keeps records of the types that are named", |config| {
         build(Select::new(config))

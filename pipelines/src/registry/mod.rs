@@ -10,7 +10,14 @@
 
 mod builtin;
 mod keys;
-#[cfg(all(test, feature = "export", feature = "file", feature = "http", feature = "sqlite"))]
+#[cfg(all(
+    test,
+    feature = "export",
+    feature = "file",
+    feature = "http",
+    feature = "sqlite",
+    feature = "webhook"
+))]
 mod reference;
 mod row;
 

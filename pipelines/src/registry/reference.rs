@@ -10,6 +10,7 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Source, "healthkit", include_str!("../../../sources/src/healthkit/config.rs")),
     (StageKind::Source, "export", include_str!("../../../sources/src/export/mod.rs")),
     (StageKind::Source, "file", include_str!("../../../sources/src/file/config.rs")),
+    (StageKind::Source, "webhook", include_str!("../../../sources/src/webhook/config.rs")),
     (StageKind::Transform, "select", include_str!("../transforms/select.rs")),
     (StageKind::Transform, "filter", include_str!("../transforms/filter.rs")),
     (StageKind::Transform, "set", include_str!("../transforms/set/mod.rs")),

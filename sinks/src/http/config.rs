@@ -10,6 +10,7 @@ use std::{
 use afferent_core::{
     Problem,
     config::{Configure, Guarantee, Size, Span},
+    secret::{Secret, SecretSource},
 };
 use afferent_formats::Format;
 use reqwest::{
@@ -18,7 +19,6 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use super::secret::{Secret, SecretSource};
 use crate::upload::{
     BatchLimits, Compression, DEFAULT_LANES, DEFAULT_OUTBOX_BYTES, Delivery, Framing, Rate, Settings,
 };
@@ -255,12 +255,9 @@ impl Configure for Config {
             basic.as_mut().map(|basic| &mut basic.password),
             oauth2.as_mut().map(|oauth2| &mut oauth2.client_secret),
         ];
-        let files = secrets.into_iter().flatten().filter_map(|secret| match secret {
-            SecretSource::File(path) => Some(path),
-            SecretSource::Value(_) => None,
-        });
+        secrets.into_iter().flatten().for_each(|secret| secret.resolve(base));
         let Tls { ca, certificate, key } = &mut self.tls;
-        for path in files.chain([ca, certificate, key].into_iter().flatten()) {
+        for path in [ca, certificate, key].into_iter().flatten() {
             *path = base.join(&*path);
         }
     }

@@ -9,7 +9,7 @@ use afferent_core::{
     Error, Result,
     blocking::Blocking,
     clock::{self, Instant},
-    io_error,
+    secret::{Secret, SecretSource},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Client, header::HeaderValue};
@@ -19,11 +19,8 @@ use tokio::sync::Mutex;
 use super::{
     client::{ANSWER_BYTES, read_answer, why},
     config::{Auth, ClientCredentials},
-    secret::{Secret, SecretSource},
 };
 
-/// The longest file that holds a secret: tokens have a few KiB.
-const SECRET_BYTES: u64 = 64 << 10;
 /// How long before it expires a token is replaced: it must still hold when it arrives.
 const EARLY: Duration = Duration::from_secs(30);
 
@@ -121,28 +118,15 @@ async fn secret(source: &SecretSource, blocking: &Blocking) -> Result<(Secret, F
     match source {
         SecretSource::Value(secret) => Ok((secret.clone(), None)),
         SecretSource::File(path) => {
-            let path = path.clone();
+            let (source, path) = (source.clone(), path.clone());
             let job = blocking.spawn(move || {
                 // Before it is read: if it changes meanwhile it is read again.
                 let modified = modified_at(&path);
-                let secret = read_secret(&path)?;
+                let secret = source.read()?;
                 Ok::<_, Error>((secret, Some((path, modified))))
             });
             job.await.and_then(|read| read).map_err(|error| Refused::Unauthorized(error.to_string()))
         }
-    }
-}
-
-fn read_secret(path: &Path) -> Result<Secret> {
-    use std::io::Read;
-    let io = |error| io_error("read the secret in", path, error);
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(SECRET_BYTES).read_to_string(&mut text))
-        .map_err(io)?;
-    match text.trim() {
-        "" => Err(Error::config(format!("expected a secret in {}, found nothing", path.display()))),
-        secret => Ok(secret.to_owned().into()),
     }
 }
 

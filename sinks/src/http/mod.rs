@@ -24,14 +24,14 @@ mod client;
 mod config;
 mod credentials;
 mod retry_after;
-mod secret;
 #[cfg(test)]
 mod tests;
+
+pub use afferent_core::secret::{Secret, SecretSource};
 
 pub use self::{
     client::Http,
     config::{Auth, Basic, ClientCredentials, Config, Timeouts, Tls},
-    secret::{Secret, SecretSource},
 };
 use crate::upload::Upload;
 

@@ -78,3 +78,34 @@ async fn each_entry_has_its_own_answer() {
     let end = committer.with(|log| log.trim(log.end()).map(|()| log.end())).await.unwrap().unwrap();
     assert_eq!(end.number(), 3);
 }
+
+/// Scenario: a log is closed while tasks append to it, and opened again. Guarantees: G1, what was answered is there, nothing
+/// is written to the closed one afterwards, and whoever comes late is told to open it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_log_takes_nothing() {
+    for seed in 0..20 {
+        let disk = SimDisk::new(seed);
+        let (log, _) = open(&disk, None).unwrap();
+        let committer = Committer::new(log, Blocking::new());
+        let appends: Vec<_> = (0..50)
+            .map(|serial| {
+                let committer = committer.clone();
+                #[allow(clippy::disallowed_methods, reason = "tasks that append at the same time")]
+                tokio::spawn(async move { committer.append(payload(serial, 300)).await })
+            })
+            .collect();
+        committer.close().await.unwrap();
+        let writes = disk.operations(Some(Op::Write));
+        let mut taken = 0;
+        for append in appends {
+            match append.await.unwrap() {
+                Ok(_) => taken += 1,
+                Err(error) => assert!(error.message().contains("open it again"), "{error}"),
+            }
+        }
+        assert!(committer.append(vec![1]).await.is_err() && committer.with(|_| ()).await.is_err());
+        assert_eq!(disk.operations(Some(Op::Write)), writes, "seed {seed}");
+        let (log, _) = open(&disk, None).unwrap();
+        assert_eq!(log.end().number(), taken, "seed {seed}");
+    }
+}

@@ -1,9 +1,17 @@
-//! [`Secret`]: a text that is never printed.
+//! [`Secret`]: a text that is never printed, and where it comes from.
 
-use std::fmt;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de};
+
+use crate::{Error, Result, io_error};
+
+/// The longest file that holds a secret: tokens have a few KiB.
+const SECRET_BYTES: u64 = 64 << 10;
 
 /// A text that is never printed, and wiped from memory when it is dropped.
 #[derive(Clone, Deserialize)]
@@ -11,8 +19,8 @@ use serde::{Deserialize, Deserializer, de};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// The text itself, to be sent and nothing else.
-    pub(super) fn expose(&self) -> &str {
+    /// The text itself, to be sent or compared and nothing else.
+    pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
@@ -40,8 +48,41 @@ impl fmt::Debug for Secret {
 pub enum SecretSource {
     /// As it stands in the configuration, mostly from the environment: `"${TOKEN}"`.
     Value(Secret),
-    /// `{ file = "…" }`: read again when it changes, and when the receiver refuses what it held.
-    File(std::path::PathBuf),
+    /// `{ file = "…" }`: read again when it changes.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// The secret as it is now; blocks where it is in a file.
+    ///
+    /// # Errors
+    /// `Config` if the file holds nothing; as [`io_error`] if it can't be read.
+    pub fn read(&self) -> Result<Secret> {
+        match self {
+            SecretSource::Value(secret) => Ok(secret.clone()),
+            SecretSource::File(path) => read(path),
+        }
+    }
+
+    /// Makes the path of a file, if it is in one, relative to `base`.
+    pub fn resolve(&mut self, base: &Path) {
+        if let SecretSource::File(path) = self {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Secret> {
+    use std::io::Read;
+    let io = |error| io_error("read the secret in", path, error);
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(SECRET_BYTES).read_to_string(&mut text))
+        .map_err(io)?;
+    match text.trim() {
+        "" => Err(Error::config(format!("expected a secret in {}, found nothing", path.display()))),
+        secret => Ok(secret.to_owned().into()),
+    }
 }
 
 impl<'de> Deserialize<'de> for SecretSource {
@@ -59,7 +100,7 @@ impl<'de> Deserialize<'de> for SecretSource {
                 #[derive(Deserialize)]
                 #[serde(deny_unknown_fields)]
                 struct FromFile {
-                    file: std::path::PathBuf,
+                    file: PathBuf,
                 }
                 let FromFile { file } = FromFile::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 Ok(SecretSource::File(file))
