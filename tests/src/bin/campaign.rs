@@ -27,10 +27,10 @@ mod plan {
 
     use afferent_tests::{
         campaign::{
-            Books, Case, Extent, aborts, bit_flips, bombs, clock_jumps, cores, drive, is_deterministic,
-            kills, outage, power_loss, recovery,
+            Books, Case, Extent, SIMULATED, aborts, bit_flips, bombs, clock_jumps, cores, drive,
+            is_deterministic, kills, outage, power_loss, recovery,
             report::{Report, Row},
-            seeds, sweep,
+            seeds, signatures, slow_clients, sweep,
         },
         fuzzing,
     };
@@ -172,7 +172,7 @@ mod plan {
                 println!("  seed {seed}: {wrong}");
             }
             // The others have no seeds that repeat them.
-            let has_seeds = !["bombs", "recovery", "fuzz"].contains(&row.fault);
+            let has_seeds = !["bombs", "recovery", "slow clients", "fuzz"].contains(&row.fault);
             let failed = failures.iter().map(|(seed, _)| *seed).filter(|_| has_seeds);
             if let Err(error) = seeds::add(row.fault, failed, &self.asked.commit) {
                 eprintln!("error: seeds that failed can't be kept: {error}");
@@ -191,6 +191,20 @@ mod plan {
             self.once("recovery", "1 GiB of state, killed and started again", "1 GiB", || {
                 recovery::play(STATE, RECOVERY, &binary)
             });
+            self.once(
+                "slow clients",
+                "10,000 connections, idle or slow, while somebody posts",
+                "10,000",
+                || slow_clients::play(10_000, &binary),
+            );
+            let extent = self.extent(10_000_000 / signatures::REQUESTS, 0.03);
+            self.fault(
+                "signature",
+                "forged, stale, moved and truncated signatures, a thousand requests each seed",
+                "10^7 requests",
+                extent,
+                signatures::play,
+            );
             let plans = aborts::plans(ABORTS_IN_A_ROW).len() as u64;
             let aborts = Extent { first: 0, at_once: PROCESSES, ..self.extent(plans * 20, 0.13) };
             self.fault(
@@ -253,15 +267,8 @@ mod plan {
         /// Nothing below can be trusted without.
         fn check_determinism(&self) {
             let first = self.asked.first;
-            let faults: [(&str, fn(u64) -> Case); 5] = [
-                ("power loss", power_loss::play),
-                ("sweep", sweep::play),
-                ("bit flip", bit_flips::play),
-                ("clock", clock_jumps::play),
-                ("outage", outage::play),
-            ];
-            for (fault, case) in faults.into_iter().filter(|(fault, _)| self.wants(fault)) {
-                let first = if fault == "sweep" { 0 } else { first };
+            for (fault, case) in SIMULATED.iter().filter(|(fault, _)| self.wants(fault)) {
+                let first = if *fault == "sweep" { 0 } else { first };
                 let same = std::thread::scope(|threads| {
                     let checked = threads.spawn(|| is_deterministic(first..first + TWICE, case));
                     checked.join().unwrap_or_else(|_| Err("a seed panicked".to_owned()))

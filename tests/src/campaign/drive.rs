@@ -83,6 +83,7 @@ pub fn drive(extent: Extent, case: impl Fn(u64) -> Case + Sync) -> Books {
 /// # Errors
 /// The first seed that did not give the same trace twice.
 pub fn is_deterministic(seeds: std::ops::Range<u64>, case: impl Fn(u64) -> Case) -> Result<(), String> {
+    panics::watch();
     for seed in seeds {
         let (first, second) = (case(seed), case(seed));
         if first != second {

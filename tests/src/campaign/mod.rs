@@ -15,6 +15,8 @@
 //! | `kill -9` at random moments | [`kills`] | the real command |
 //! | an abort at every crash point | [`aborts`] | the real command |
 //! | a large state to recover | [`recovery`] | the real command |
+//! | forged, stale, moved and truncated signatures | [`signatures`] | the webhook's own check |
+//! | slow and idle connections | [`slow_clients`] | the real command |
 //! | input that is too large, too deep, or a bomb | [`bombs`] | the real command |
 //!
 //! Simulated faults are played in one thread, on a disk and a clock that the seed decides; [`is_deterministic`] comes before
@@ -39,10 +41,26 @@ pub mod power_loss;
 pub mod recovery;
 pub mod report;
 pub mod seeds;
+#[cfg(unix)]
+pub mod signatures;
 pub mod simulation;
+#[cfg(unix)]
+pub mod slow_clients;
 pub mod sweep;
 
 pub use self::{
     books::{Books, Case},
     drive::{Extent, cores, drive, is_deterministic},
 };
+
+/// Plays a seed of a fault.
+pub type Play = fn(u64) -> Case;
+
+/// The simulated faults, by the names that the file of seeds knows them by.
+pub const SIMULATED: &[(&str, Play)] = &[
+    ("power loss", power_loss::play),
+    ("sweep", sweep::play),
+    ("bit flip", bit_flips::play),
+    ("clock", clock_jumps::play),
+    ("outage", outage::play),
+];

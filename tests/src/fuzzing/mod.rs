@@ -11,6 +11,7 @@ mod files;
 mod mutate;
 mod records;
 mod segment;
+mod webhook;
 
 use std::{
     any::Any,
@@ -21,6 +22,8 @@ use std::{
 };
 
 use mutate::Pool;
+
+use crate::campaign::panics;
 
 /// A parser and what must hold of any input.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "cel", check: expressions::cel },
     Target { name: "segment", check: segment::segment },
     Target { name: "checkpoint", check: checkpoint::checkpoint },
+    Target { name: "webhook_body", check: webhook::body },
+    Target { name: "webhook_signature", check: webhook::signature },
 ];
 
 /// The longest that one input may take. It takes milliseconds; this is for a machine that does other things as well.
@@ -84,6 +89,7 @@ pub struct Fuzzed {
 /// Fuzzes `target` for so long, from its corpus on, or until something is found.
 #[allow(clippy::disallowed_methods, reason = "how long fuzzing itself runs")]
 pub fn fuzz(target: Target, length: Duration, seed: u64) -> Fuzzed {
+    panics::watch();
     let mut pool = Pool::new(inputs(target), seed);
     let mut fuzzed = Fuzzed::default();
     let began = Instant::now();

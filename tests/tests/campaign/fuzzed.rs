@@ -28,4 +28,4 @@ macro_rules! fuzzed {
     };
 }
 
-fuzzed! { wire csv export toml cel segment checkpoint }
+fuzzed! { wire csv export toml cel segment checkpoint webhook_body webhook_signature }

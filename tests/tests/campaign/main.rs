@@ -3,6 +3,8 @@
 //!
 //! Guarantees of all: G1, G2, G3, G4, G5: nothing is lost, nothing shows twice, nothing panics, and nobody has to help.
 
+#![allow(clippy::print_stdout, reason = "tests say what they found, and their seeds")]
+
 mod fuzzed;
 #[cfg(unix)]
 mod real;

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use afferent_tests::campaign::{Extent, aborts, bombs, drive, kills, recovery};
+use afferent_tests::campaign::{Extent, aborts, bombs, drive, kills, recovery, signatures, slow_clients};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
 
 /// Kills that must hit, and a fifth of them, less some luck, while a process recovers.
 const KILLS: u64 = 200;
 /// Places of which each is killed about ten times.
-const PLACES: u64 = 26;
+const PLACES: u64 = 36;
 /// Senders at a time: most of them wait for the disk.
 const AT_ONCE: usize = 4;
 /// Bytes of state that are recovered here; the campaign recovers 1 GiB.
@@ -49,6 +49,24 @@ fn recovery_of_much_state() {
     let case = recovery::play(STATE, RECOVERY, BINARY);
     println!("{case:?}");
     assert_eq!(case.wrong, None);
+}
+
+/// Scenario: see [`signatures`]: 10^5 requests. Guarantees: none is taken that should not be, and all that should.
+#[test]
+fn signatures() {
+    let books = drive(Extent::of(100_000 / signatures::REQUESTS), signatures::play);
+    println!("{:?}", books.notes);
+    books.assert_clean();
+    assert!(books.noted("good ones taken") > 0);
+}
+
+/// Scenario: see [`slow_clients`], with 1,000. Guarantees: G6, G7: whoever posts is not held up; G1, G2 for what was posted.
+#[test]
+fn slow_clients() {
+    let case = slow_clients::play(1000, BINARY);
+    println!("{case:?}");
+    assert_eq!(case.wrong, None);
+    assert_eq!((case.lost, case.duplicated), (0, 0));
 }
 
 /// Scenario: see [`bombs`]. Guarantees: G7, G11: each is refused or dead-lettered, what is around it arrives, and no more memory is

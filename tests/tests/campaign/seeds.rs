@@ -1,6 +1,6 @@
 //! Seeds that failed once.
 
-use afferent_tests::campaign::{Case, bit_flips, clock_jumps, outage, power_loss, seeds, sweep};
+use afferent_tests::campaign::{Play, SIMULATED, seeds};
 
 #[cfg(unix)]
 const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
@@ -9,12 +9,11 @@ const BINARY: &str = env!("CARGO_BIN_EXE_afferent-under-test");
 #[test]
 fn those_that_failed_do_not_any_more() {
     for (fault, seed) in seeds::all() {
-        let case: fn(u64) -> Case = match fault.as_str() {
-            "power loss" => power_loss::play,
-            "sweep" => sweep::play,
-            "bit flip" => bit_flips::play,
-            "clock" => clock_jumps::play,
-            "outage" => outage::play,
+        let simulated = SIMULATED.iter().find(|(name, _)| *name == fault).map(|(_, play)| *play);
+        let case: Play = match fault.as_str() {
+            _ if simulated.is_some() => simulated.expect("it was found"),
+            #[cfg(unix)]
+            "signature" => afferent_tests::campaign::signatures::play,
             #[cfg(unix)]
             "kill" => |seed| afferent_tests::campaign::kills::play(seed, BINARY),
             #[cfg(unix)]

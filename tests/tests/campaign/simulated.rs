@@ -1,7 +1,8 @@
 //! Faults of a simulated machine.
 
 use afferent_tests::campaign::{
-    Books, Case, Extent, bit_flips, clock_jumps, drive, is_deterministic, outage, power_loss, sweep,
+    Books, Case, Extent, SIMULATED, bit_flips, clock_jumps, drive, is_deterministic, outage, power_loss,
+    sweep,
 };
 
 /// Seeds that are played twice, of each fault.
@@ -26,14 +27,7 @@ fn play(seeds: u64, case: impl Fn(u64) -> Case + Sync) -> Option<Books> {
 /// on the disk with its bytes, every body with its time. All that follows rests on it.
 #[test]
 fn a_seed_repeats_a_run() {
-    let faults: [(&str, fn(u64) -> Case); 5] = [
-        ("power loss", power_loss::play),
-        ("sweep", sweep::play),
-        ("bit flips", bit_flips::play),
-        ("clock jumps", clock_jumps::play),
-        ("outage", outage::play),
-    ];
-    for (fault, case) in faults {
+    for (fault, case) in SIMULATED {
         is_deterministic(0..TWICE, case).unwrap_or_else(|other| panic!("{fault}: {other}"));
     }
 }
