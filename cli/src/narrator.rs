@@ -284,6 +284,7 @@ mod tests {
             title: "import".to_owned(),
             read: Rate::default(),
             delivered: 7_000,
+            waiting: 0,
             sources: BTreeMap::new(),
             bar: None,
             started: false,

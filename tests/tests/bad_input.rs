@@ -396,7 +396,11 @@ fn a_second_process() {
     let mut running = place.start(&["run", "follow.toml"]);
     running.prints("000000000002");
     let first = format!("process {}", running.id());
-    refused(place.run(&["run", "copy.toml"]), 73, &["state", &first, "stop it, or use another directory"]);
+    refused(
+        place.run(&["run", "copy.toml"]),
+        73,
+        &["state", &first, "afferent run --take-over", "or use another directory"],
+    );
     place.write("in.ndjson", lines(0..6));
     running.prints("000000000005");
     running.signal("INT");

@@ -419,7 +419,7 @@ async fn a_second_writer_waits() {
     assert!(error.kind().is_retryable());
     assert!(error.message().contains("another sink writes to"), "{error}");
     crash(&around, sink).await;
-    open(&around, &config, None).await;
+    FileSink::new(config).open(around.sink(None, 2)).await.unwrap();
 }
 
 /// Scenario: the lock is lost (its file is removed) and a newer generation opens while the older one still runs.
