@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Moments at which each pipeline is killed before bits flip in what it leaves behind.
-const MOMENTS: u64 = 24;
+const MOMENTS: u64 = 8;
 /// Most bits that flip.
 const BITS: u64 = 4;
 
