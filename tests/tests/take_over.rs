@@ -5,6 +5,7 @@
 //! the first goes on while the other still waits, and what is compared is the end.
 
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "tests, though most of them not in the functions that are")]
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,7 @@
 //! The contract of sources, over several producers.
 
+#![allow(clippy::single_range_in_vec_init, reason = "each range is an entry")]
+
 use afferent_core::{
     Kind, RecordId, Timestamp, Token, Unit, Value,
     queue::disk::Producer,
