@@ -9,6 +9,7 @@ use afferent_core::{
     Batch, Error, Result,
     blocking::{Blocking, Job},
 };
+#[cfg(feature = "upload")]
 use futures::FutureExt;
 use tokio::sync::Notify;
 
@@ -96,6 +97,7 @@ impl<S: Send + 'static, T: Send + 'static> Jobs<S, T> {
     }
 
     /// [`write`](Jobs::write), unless one batch waits already: then `batch` is left as it is, and the result is `false`.
+    #[cfg(feature = "upload")]
     pub(crate) fn offer(
         &mut self,
         batch: &mut Batch<T>,

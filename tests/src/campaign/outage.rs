@@ -1,7 +1,7 @@
 //! A receiver that is away for minutes: what retrying costs it, and how soon records arrive when it is back.
 //!
 //! While it is away it sees at most 1.1 times the requests a second that it saw before; over all, at most 1.1 times as many
-//! as there are bodies, and those few that an outage costs whatever its length (see [`PROBES`]); when it is back the first
+//! as there are bodies, and those few that an outage costs whatever its length (see `PROBES`); when it is back the first
 //! record arrives within ten seconds (G6).
 
 use std::time::Duration;
