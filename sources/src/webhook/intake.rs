@@ -84,7 +84,7 @@ pub(super) fn open(
     let (log, recovery) = SegmentLog::open(disk.clone(), &directory.join("log"), limits, expected, random)?;
     let ids = recover(&opened, max_ids, &log, now)?;
     let mut alarms = std::mem::take(&mut opened.alarms);
-    alarms.extend(recovery.damage.iter().map(|damage| lost(damage)));
+    alarms.extend(recovery.damage.iter().map(lost));
     Ok(Opened { log, blocks: opened.blocks, ids, alarms })
 }
 
