@@ -1,7 +1,7 @@
 //! The files beside the XML: routes, electrocardiograms, clinical documents.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::{self, File},
     io::{self, ErrorKind as Io, Read},
     path::{Component, Path, PathBuf},
@@ -19,12 +19,25 @@ use super::{
 /// What the folder of electrocardiograms is called.
 const ECG_FOLDER: &str = "electrocardiograms";
 
+/// The folders that an export has beside its XML.
+const FOLDERS: [&str; 3] = [ECG_FOLDER, "workout-routes", "clinical-records"];
+
+/// How the name of the clinical summary ends, whatever the language of the phone.
+const SUMMARY: &str = "_cda.xml";
+
 /// Most files of a zip that are looked at: an export has thousands, and each takes some hundred bytes of memory.
 const MAX_ENTRIES: usize = 200_000;
 
 /// Reads the files beside the XML, by the paths that elements name them with.
 #[derive(Debug)]
-pub(super) enum Beside {
+pub(super) struct Beside {
+    files: Files,
+    /// Which were asked for since [`take_named`](Beside::take_named), by their names.
+    named: Vec<u32>,
+}
+
+#[derive(Debug)]
+enum Files {
     Zip(Box<Entries>),
     /// In the directory that the XML is in.
     Directory(PathBuf),
@@ -99,7 +112,13 @@ impl Beside {
                 by_name.entry(hash(&name)).or_default().push(index);
             }
         }
-        Ok(Beside::Zip(Box::new(Entries { zip: file_name(path), archive, folder, by_name })))
+        let entries = Entries { zip: file_name(path), archive, folder, by_name };
+        Ok(Beside { files: Files::Zip(Box::new(entries)), named: Vec::new() })
+    }
+
+    /// The files in the directory that the XML is in.
+    pub(super) fn in_directory(directory: &Path) -> Beside {
+        Beside { files: Files::Directory(directory.to_owned()), named: Vec::new() }
     }
 
     /// The names of the electrocardiograms, in order. They stand in no element.
@@ -107,32 +126,18 @@ impl Beside {
     /// # Errors
     /// `Transient` when the directory can't be read.
     pub(super) fn electrocardiograms(&mut self) -> Result<Vec<String>> {
-        let mut names = match self {
-            Beside::Zip(entries) => entries.names_in(ECG_FOLDER),
-            Beside::Directory(directory) => {
-                let folder = directory.join(ECG_FOLDER);
-                let failed = |error| io_error("read", &folder, error);
-                if !is_inside(directory, Path::new(ECG_FOLDER)).is_some_and(|found| found.is_dir()) {
-                    return Ok(Vec::new());
-                }
-                let mut names = Vec::new();
-                for entry in fs::read_dir(&folder).map_err(failed)? {
-                    let entry = entry.map_err(failed)?;
-                    if entry.file_type().map_err(failed)?.is_file() {
-                        names.push(entry.file_name().to_string_lossy().into_owned());
-                    }
-                }
-                names
-            }
+        let mut names = match &mut self.files {
+            Files::Zip(entries) => entries.names_in(ECG_FOLDER),
+            Files::Directory(directory) => names_in(directory, ECG_FOLDER)?,
         };
-        names.retain(|name| name.to_ascii_lowercase().ends_with(".csv") && !is_junk(name));
+        names.retain(|name| name.to_ascii_lowercase().ends_with(".csv"));
         names.sort_unstable();
         Ok(names.into_iter().map(|name| format!("{ECG_FOLDER}/{name}")).collect())
     }
 
     /// Names and sizes of the electrocardiograms in a directory, for its fingerprint: those of a zip do not change.
     pub(super) fn fingerprint(directory: &Path) -> Result<String> {
-        let mut beside = Beside::Directory(directory.to_owned());
+        let mut beside = Beside::in_directory(directory);
         let mut text = String::new();
         for name in beside.electrocardiograms()? {
             let size = fs::metadata(directory.join(&name)).map_or(0, |found| found.len());
@@ -152,8 +157,9 @@ impl Beside {
         parse: impl FnOnce(&mut dyn Read) -> Result<T, Unread>,
     ) -> Result<Side<T>> {
         let pointer = pointer.trim_start_matches('/');
-        match self {
-            Beside::Zip(entries) => {
+        self.named.push(short_hash(pointer));
+        match &mut self.files {
+            Files::Zip(entries) => {
                 let name = format!("{}{pointer}", entries.folder);
                 let Some(index) = entries.find(&name) else { return Ok(Side::Missing) };
                 let label = format!("{}!{name}", entries.zip);
@@ -167,7 +173,7 @@ impl Beside {
                     }
                 }
             }
-            Beside::Directory(directory) => {
+            Files::Directory(directory) => {
                 let relative = Path::new(pointer);
                 if !is_inside(directory, relative).is_some_and(|found| found.is_file()) {
                     return Ok(Side::Missing);
@@ -184,6 +190,46 @@ impl Beside {
             }
         }
     }
+
+    /// Which files were asked for since the last time: a hash of the name of each, for [`unnamed`](Beside::unnamed).
+    pub(super) fn take_named(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.named.drain(..)
+    }
+
+    /// How many files beside the XML are not among those that were `named`. Of an unpacked export only its own folders are looked at: what
+    /// else is beside a document may be anything.
+    ///
+    /// # Errors
+    /// `Transient` when a directory can't be read.
+    pub(super) fn unnamed(&mut self, named: &BTreeSet<u32>) -> Result<Unnamed> {
+        let mut unnamed = Unnamed::default();
+        let mut look_at = |name: &str| {
+            if !name.contains('/') && name.to_ascii_lowercase().ends_with(SUMMARY) {
+                unnamed.summaries += 1;
+            } else if !named.contains(&short_hash(name)) {
+                unnamed.files += 1;
+            }
+        };
+        match &mut self.files {
+            Files::Zip(entries) => entries.names().iter().for_each(|name| look_at(name)),
+            Files::Directory(directory) => {
+                for folder in FOLDERS {
+                    names_in(directory, folder)?.iter().for_each(|name| look_at(&format!("{folder}/{name}")));
+                }
+                let of_directory = names_in(directory, "")?;
+                of_directory.iter().filter(|name| name.ends_with(SUMMARY)).for_each(|name| look_at(name));
+            }
+        }
+        Ok(unnamed)
+    }
+}
+
+/// Files beside the XML that no element named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unnamed {
+    pub(super) files: u64,
+    /// Clinical summaries are counted apart.
+    pub(super) summaries: u64,
 }
 
 impl Entries {
@@ -200,22 +246,52 @@ impl Entries {
         None
     }
 
-    /// The names of the files in a folder beside the XML, without those in folders below.
-    fn names_in(&mut self, folder: &str) -> Vec<String> {
-        let folder = format!("{}{folder}/", self.folder);
+    /// The names of the files beside the XML, relative to its folder; of those with one name, each.
+    fn names(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         for index in self.by_name.values().flatten() {
             let Ok(entry) = self.archive.by_index_data(*index as usize) else { continue };
             let name = String::from_utf8_lossy(entry.name_raw());
-            names.extend(name.strip_prefix(&folder).filter(|name| !name.contains('/')).map(str::to_owned));
+            names.extend(name.strip_prefix(&self.folder).map(str::to_owned));
         }
         names
     }
+
+    /// The names of the files in a folder beside the XML, without those in folders below.
+    fn names_in(&mut self, folder: &str) -> Vec<String> {
+        let folder = format!("{folder}/");
+        let in_folder = |name: String| name.strip_prefix(&folder).map(str::to_owned);
+        self.names().into_iter().filter_map(in_folder).filter(|name| !name.contains('/')).collect()
+    }
+}
+
+/// The names of the files in a folder of `directory`, or in itself (`""`), but for what the Mac adds; none where there is
+/// no such folder.
+fn names_in(directory: &Path, folder: &str) -> Result<Vec<String>> {
+    let path = directory.join(folder);
+    let failed = |error| io_error("read", &path, error);
+    if !folder.is_empty() && !is_inside(directory, Path::new(folder)).is_some_and(|found| found.is_dir()) {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().map_err(failed)?.is_file() && !is_junk(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 fn hash(name: &str) -> u64 {
     use std::hash::BuildHasher;
     FixedState::default().hash_one(name)
+}
+
+/// Enough to tell thousands of files apart, in a position that is saved again and again.
+fn short_hash(name: &str) -> u32 {
+    crc32c::crc32c(name.as_bytes())
 }
 
 /// What stands at `relative` in `directory`, unless the way there leads through anything but folders. The path comes from

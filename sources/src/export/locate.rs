@@ -34,6 +34,8 @@ pub(super) struct Located {
     pub(super) size: u64,
     /// The zip or the plain XML.
     pub(super) path: PathBuf,
+    /// Further exports in the same zip or folder, smaller than this one.
+    pub(super) others: u64,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl Located {
                 size: metadata.len(),
                 kind: Kind::Xml(file),
                 path: path.to_owned(),
+                others: 0,
             }),
             other => Err(Error::state(format!(
                 "{} is no Apple Health export: expected a zip or an XML document whose root is <HealthData>, found {}; \
@@ -102,12 +105,16 @@ impl Located {
         // The export is nearly always the largest entry.
         entries.sort_by_key(|(size, index)| (std::cmp::Reverse(*size), *index));
         let mut refused = None;
+        let mut located: Option<Located> = None;
         for (size, index) in entries {
             let (name, encrypted, crc) = {
                 let entry = archive.by_index_data(index).map_err(|error| zip_error(path, None, error))?;
                 let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
                 (name, entry.encrypted(), entry.crc32())
             };
+            if located.is_some() && !name.to_ascii_lowercase().ends_with(".xml") {
+                continue;
+            }
             if encrypted {
                 refused.get_or_insert_with(|| {
                     Error::state(format!(
@@ -124,21 +131,26 @@ impl Located {
                 .and_then(|mut entry| {
                     prolog::find_root_in(&mut entry).map_err(|error| read_error(path, &label, 0, error))
                 });
-            match found {
-                Ok(Found::Export(_)) => {
-                    return Ok(Located {
+            match (found, &mut located) {
+                (Ok(Found::Export(_)), Some(located)) => located.others += 1,
+                (Ok(Found::Export(_)), None) => {
+                    located = Some(Located {
                         label,
                         fingerprint: format!("zip {name} {size} {crc:08x}"),
                         size,
-                        kind: Kind::Zip { archive, index, name },
+                        kind: Kind::Zip { archive: archive.clone(), index, name },
                         path: path.to_owned(),
+                        others: 0,
                     });
                 }
-                Ok(_) => {}
-                Err(error) => {
+                (Ok(_), _) => {}
+                (Err(error), _) => {
                     refused.get_or_insert(error);
                 }
             }
+        }
+        if let Some(located) = located {
+            return Ok(located);
         }
         Err(refused.unwrap_or_else(|| {
             Error::state(format!(
@@ -162,12 +174,19 @@ impl Located {
                 documents.extend(size.map(|size| (std::cmp::Reverse(size), path)));
             }
             documents.sort_unstable();
+            let mut found: Option<Located> = None;
             for (_, path) in documents {
-                match Located::open(&path) {
+                match (Located::open(&path), &mut found) {
+                    (Ok(_), Some(found)) => found.others += 1,
+                    (Ok(located), None) => found = Some(located),
                     // Another document, such as export_cda.xml.
-                    Err(error) if error.kind() == ErrorKind::State => {}
-                    located => return located,
+                    (Err(error), _) if error.kind() == ErrorKind::State => {}
+                    (Err(error), None) => return Err(error),
+                    (Err(_), Some(_)) => {}
                 }
+            }
+            if let Some(found) = found {
+                return Ok(found);
             }
         }
         Err(Error::config(format!(
@@ -184,7 +203,7 @@ impl Located {
     pub(super) fn beside(&self) -> Result<Beside> {
         match &self.kind {
             Kind::Zip { archive, name, .. } => Beside::in_zip(&self.path, archive.clone(), name),
-            Kind::Xml(_) => Ok(Beside::Directory(directory_of(&self.path).to_owned())),
+            Kind::Xml(_) => Ok(Beside::in_directory(directory_of(&self.path))),
         }
     }
 

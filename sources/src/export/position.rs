@@ -1,15 +1,17 @@
 //! Where the reader is.
 
+use std::collections::BTreeSet;
+
 use afferent_core::{Position, Result};
 use serde::{Deserialize, Serialize};
 
 use super::skipped::Skipped;
 
 /// Version of [`Place`]'s form.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// A place between two records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// Offset in the (inflated) XML behind the last top-level element that was read whole; 0 is the beginning of
     /// the document.
@@ -20,6 +22,22 @@ pub(super) struct Place {
     pub(super) recording: Option<String>,
     /// What was passed over so far.
     pub(super) skipped: Skipped,
+    /// Files beside the XML that were named so far, by a hash of their names. `None` when it is not known, and once the
+    /// others are counted.
+    pub(super) named: Option<BTreeSet<u32>>,
+}
+
+impl Default for Place {
+    /// The beginning.
+    fn default() -> Place {
+        Place {
+            offset: 0,
+            given: 0,
+            recording: None,
+            skipped: Skipped::default(),
+            named: Some(BTreeSet::new()),
+        }
+    }
 }
 
 impl Place {
@@ -33,11 +51,19 @@ impl Place {
     /// # Errors
     /// `State` when a newer version wrote it or it is damaged.
     pub(super) fn from_position(position: &Position) -> Result<Place> {
-        if position.version < VERSION {
-            // Version 1 read no electrocardiograms, and counted unknown elements only.
-            let (offset, given, _): (u64, u32, u64) = position.read(VERSION)?;
-            return Ok(Place { offset, given, ..Place::default() });
+        let unnamed = Place { named: None, ..Place::default() };
+        match position.version {
+            // It read no electrocardiograms, and counted unknown elements only.
+            1 => {
+                let (offset, given, _): (u64, u32, u64) = position.read(VERSION)?;
+                Ok(Place { offset, given, ..unnamed })
+            }
+            // It did not know which files are named.
+            2 => {
+                let (offset, given, recording, skipped) = position.read(VERSION)?;
+                Ok(Place { offset, given, recording, skipped, ..unnamed })
+            }
+            _ => position.read(VERSION),
         }
-        position.read(VERSION)
     }
 }

@@ -105,9 +105,16 @@ pub(super) fn run(task: Task, opened: oneshot::Sender<Opened>, queue: Sender<Chu
     }
     let label = located.label.clone();
     let path = located.path.clone();
+    let others = located.others;
     let (input, discard) = located.read_from(place.offset)?;
     let window = Window::new(input, place.offset - discard);
-    let out = Output::new(queue, limits, place);
+    let is_first = place == Place::default();
+    let mut out = Output::new(queue, limits, place);
+    if is_first && others > 0 {
+        out.place.skipped.add_many(Skip::OtherExport, others);
+        events
+            .notice(format!("{others} more in the same place, each smaller than {label}, will not be read"));
+    }
     let converter = Converter::new(rules, beside);
     let mut reader = Reader { path, label, window, converter, out, events, made: Made::default() };
     match reader.read(discard) {
@@ -148,6 +155,12 @@ impl<R: Read> Reader<R> {
         }
         // Before the last records go out, so that they are sealed if the checksum is wrong.
         self.read_rest()?;
+        let Place { named, skipped, .. } = &mut self.out.place;
+        // Once: a place behind the end may be resumed from.
+        if let Some(named) = named.take() {
+            self.converter.count_unnamed(&named, skipped)?;
+            self.out.has_moved = true;
+        }
         self.out.flush(false)
     }
 
@@ -159,6 +172,7 @@ impl<R: Read> Reader<R> {
             }
             self.out.check_taken()?;
             self.converter.electrocardiogram(&name, &mut self.made)?;
+            self.out.name(self.converter.take_named());
             self.out.push_recording(&mut self.made, name)?;
         }
         Ok(())
@@ -237,6 +251,7 @@ impl<R: Read> Reader<R> {
                     self.converter.named_route(route, &mut self.made)?;
                     self.out.push_made(&mut self.made, 0)?;
                 }
+                self.out.name(self.converter.take_named());
                 self.out.pass(end)
             }
             Err(Failure::Bad(reason)) => {
@@ -309,7 +324,9 @@ impl<R: Read> Reader<R> {
     fn tell_skipped(&self) {
         let skipped = self.out.place.skipped.iter();
         let told: Vec<String> = skipped
-            .filter(|(skip, _)| !matches!(skip, Skip::NotWanted | Skip::Characteristics))
+            .filter(|(skip, _)| {
+                !matches!(skip, Skip::NotWanted | Skip::Characteristics | Skip::ClinicalSummary)
+            })
             .map(|(skip, count)| format!("{skip}: {count}"))
             .collect();
         if !told.is_empty() {
@@ -347,7 +364,7 @@ struct Output {
     seen: u32,
     /// The offset that was last queued.
     sent: u64,
-    /// Whether the place has moved on from a recording to the next since something was queued.
+    /// Whether something but the offset has moved on since something was queued: a recording, what was passed over.
     has_moved: bool,
 }
 
@@ -406,6 +423,13 @@ impl Output {
         self.place.recording = Some(name);
         self.has_moved = true;
         Ok(())
+    }
+
+    /// The element at hand names these files beside the document.
+    fn name(&mut self, files: impl Iterator<Item = u32>) {
+        if let Some(named) = &mut self.place.named {
+            named.extend(files);
+        }
     }
 
     fn push_record(&mut self, record: Record, weight: usize) -> Result<(), Stop> {

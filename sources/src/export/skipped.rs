@@ -36,6 +36,13 @@ pub enum Skip {
     Characteristics,
     /// Metadata of events and parts of workouts, for which a record has no place.
     PartMetadata,
+    /// A file beside the XML that no element names. Counted at the end of an export that was read whole: a reader that leaves
+    /// out types or times does not know what else is named.
+    UnnamedFile,
+    /// `export_cda.xml`: some of the records once more, in another form.
+    ClinicalSummary,
+    /// Another XML whose root is `HealthData`: the largest is read.
+    OtherExport,
     /// An element of a name that this program does not know.
     Unknown(String),
     /// An attribute of a name that this program does not know, of a sample that was read.
@@ -55,6 +62,9 @@ impl Skip {
             Skip::EmptyRoute => "empty_route",
             Skip::Characteristics => "characteristics",
             Skip::PartMetadata => "part_metadata",
+            Skip::UnnamedFile => "unnamed_file",
+            Skip::ClinicalSummary => "clinical_summary",
+            Skip::OtherExport => "other_export",
             Skip::Unknown(_) => "unknown_element",
             Skip::UnknownAttribute(_) => "unknown_attribute",
             Skip::UnknownOthers => "unknown_others",
@@ -76,6 +86,13 @@ impl fmt::Display for Skip {
             Skip::EmptyRoute => f.write_str("routes without a place"),
             Skip::Characteristics => f.write_str("characteristics (element `Me`), which are no samples"),
             Skip::PartMetadata => f.write_str("metadata of events and parts of workouts"),
+            Skip::UnnamedFile => f.write_str("files beside the document that nothing in it names"),
+            Skip::ClinicalSummary => {
+                f.write_str("the clinical summary (`export_cda.xml`), which repeats records in another form")
+            }
+            Skip::OtherExport => {
+                f.write_str("further documents of an export beside the one that is read, the largest")
+            }
             Skip::Unknown(name) => write!(f, "elements `{name}`, which this program does not know"),
             Skip::UnknownAttribute(name) => {
                 write!(f, "attributes `{name}`, which this program does not know")
@@ -104,7 +121,7 @@ impl Skipped {
         self.add(Skip::UnknownAttribute(told(name)));
     }
 
-    fn add_many(&mut self, skip: Skip, count: u64) {
+    pub(super) fn add_many(&mut self, skip: Skip, count: u64) {
         let is_name = |skip: &Skip| matches!(skip, Skip::Unknown(_) | Skip::UnknownAttribute(_));
         let is_told = !is_name(&skip)
             || self.0.contains_key(&skip)

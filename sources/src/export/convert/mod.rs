@@ -51,6 +51,10 @@ pub(in crate::export) struct Rules {
 }
 
 impl Rules {
+    fn wants_all(&self) -> bool {
+        self.kinds.is_none() && self.since.is_none() && self.until.is_none()
+    }
+
     /// Whether records of `kind` are wanted at any time.
     fn wants_kind(&self, kind: Kind) -> bool {
         self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))

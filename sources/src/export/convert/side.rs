@@ -1,6 +1,6 @@
 //! What is read from the files beside the XML.
 
-use std::{io::Read, sync::Arc};
+use std::{collections::BTreeSet, io::Read, sync::Arc};
 
 use afferent_core::{
     Error, Kind, MetaValue, Metadata, Name, Origin, Value,
@@ -11,12 +11,12 @@ use serde::de::IgnoredAny;
 
 use super::{Attributes, Converter, Failure, Made, instant, named};
 use crate::export::{
-    beside::{Head, Side, Unread, read_whole},
+    beside::{Head, Side, Unnamed, Unread, read_whole},
     device::present,
     ecg::{self, Recording, read_recording},
     element::{Element, Reason},
     gpx::read_route,
-    skipped::Skip,
+    skipped::{Skip, Skipped},
     text::text,
 };
 
@@ -92,6 +92,31 @@ impl Converter {
             return Ok(None);
         }
         Ok(route)
+    }
+
+    /// Which files beside the XML were asked for since the last time.
+    pub(in crate::export) fn take_named(&mut self) -> impl Iterator<Item = u32> + '_ {
+        self.beside.take_named()
+    }
+
+    /// Counts the files beside the XML that are not among those that were `named`, where everything was wanted.
+    ///
+    /// # Errors
+    /// `Transient` when the file system fails.
+    pub(in crate::export) fn count_unnamed(
+        &mut self,
+        named: &BTreeSet<u32>,
+        skipped: &mut Skipped,
+    ) -> Result<(), Error> {
+        if self.rules.wants_all() {
+            let Unnamed { files, summaries } = self.beside.unnamed(named)?;
+            for (skip, count) in [(Skip::UnnamedFile, files), (Skip::ClinicalSummary, summaries)] {
+                if count > 0 {
+                    skipped.add_many(skip, count);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The names of the electrocardiograms, in order.

@@ -45,6 +45,7 @@ fn entries() -> Vec<(&'static str, Vec<u8>)> {
         entry("workout-routes/a.gpx", ROUTE),
         entry("workout-routes/cut.gpx", &ROUTE[..ROUTE.len() - 12]),
         entry("workout-routes/empty.gpx", "<gpx/>"),
+        entry("workout-routes/unnamed.gpx", ROUTE),
         entry("clinical-records/lab.json", LAB),
         entry("clinical-records/broken.json", "{\"a\":"),
         entry("export.xml", &document(&body)),
@@ -156,7 +157,10 @@ async fn files_beside_the_document_are_read() {
                 (Skip::MissingRoute, 1),
                 (Skip::MissingDocument, 1),
                 (Skip::EmptyRoute, 1),
-                (Skip::Characteristics, 1)
+                (Skip::Characteristics, 1),
+                // `readme.txt`, and a route that nothing names.
+                (Skip::UnnamedFile, 2),
+                (Skip::ClinicalSummary, 1),
             ]
         );
         let ids: Vec<_> = records.iter().map(|record| record.id).collect();
@@ -347,4 +351,30 @@ async fn another_recording_is_another_export() {
     let second = bench.read(folder, first.positions.last().cloned()).await;
     assert_eq!(second.records.iter().map(short).collect::<Vec<_>>(), ["Electrocardiogram", "StepCount"]);
     assert!(bench.notices().iter().any(|notice| notice.contains("another export")));
+}
+
+/// Scenario: two exports and an XML of something else in one zip, and unpacked in one folder. Guarantees: G1, the largest
+/// is read, and that there is another is counted and told, once.
+#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "a fixture, not a state file")]
+async fn a_second_export_is_counted() {
+    let bench = Bench::new(10);
+    let entries = [
+        ("old/export.xml", document(&steps("1"))),
+        ("new/export.xml", document(&[steps("1"), steps("2")].concat())),
+        ("new/other.xml", "<other/>".to_owned()),
+    ];
+    let named: Vec<(&str, &[u8])> = entries.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+    let zip = bench.file("export.zip", zip_of(&named));
+    let folder = bench.around.path().join("both");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, text) in &entries {
+        std::fs::write(folder.join(name.replace('/', "-")), text).unwrap();
+    }
+    for path in [zip, folder] {
+        let given = bench.read(Config::new(&path), None).await;
+        assert_eq!((given.records.len(), given.rejects.len()), (2, 0));
+        let skipped = Place::from_position(given.positions.last().unwrap()).unwrap().skipped;
+        assert!(skipped.iter().any(|counted| counted == (&Skip::OtherExport, 1)), "{skipped:?}");
+    }
 }
