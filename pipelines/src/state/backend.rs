@@ -19,6 +19,8 @@ pub(super) struct Backend {
     pub(super) abandoned: Arc<AtomicBool>,
     /// A sync failed: what the file reads as may not be on the disk. Shared by all openings.
     pub(super) in_doubt: Arc<AtomicBool>,
+    /// The file is not in its place yet; it is synced once, when it is whole.
+    pub(super) in_the_making: bool,
 }
 
 impl Backend {
@@ -49,6 +51,9 @@ impl StorageBackend for Backend {
 
     fn sync_data(&self) -> io::Result<()> {
         self.writable()?;
+        if self.in_the_making {
+            return Ok(());
+        }
         self.file.sync().inspect_err(|_| self.in_doubt.store(true, SeqCst))
     }
 

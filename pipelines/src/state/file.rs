@@ -297,7 +297,12 @@ impl DatabaseFile {
             self.disk.open(&self.path, OpenMode::Write).map_err(|error| Broken::io(&self.path, error))?;
         self.check(&*file)?;
         let abandoned = Arc::<AtomicBool>::default();
-        let backend = Backend { file, abandoned: abandoned.clone(), in_doubt: self.in_doubt.clone() };
+        let backend = Backend {
+            file,
+            abandoned: abandoned.clone(),
+            in_doubt: self.in_doubt.clone(),
+            in_the_making: false,
+        };
         let opened = caught(|| redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend));
         let database = match opened {
             Ok(Ok(database)) => database,
@@ -350,7 +355,12 @@ fn create(disk: &dyn Disk, path: &Path, id: StoreId) -> Result<()> {
     let io = |error| io_error("create the state database", path, error);
     disk.remove(&new).map_err(io)?;
     let file = disk.open(&new, OpenMode::CreateNew).map_err(io)?;
-    let backend = Backend { file: file.clone(), abandoned: Arc::default(), in_doubt: Arc::default() };
+    let backend = Backend {
+        file: file.clone(),
+        abandoned: Arc::default(),
+        in_doubt: Arc::default(),
+        in_the_making: true,
+    };
     let made = (|| {
         let database = redb::Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend)?;
         let transaction = database.begin_write()?;

@@ -134,7 +134,8 @@ async fn definitions_survive() {
 /// The database of a closed store, for looking at it and damaging it.
 fn raw(disk: &SimDisk) -> redb::Database {
     let file = disk.open(&Path::new(DIRECTORY).join(DATABASE), afferent_core::disk::OpenMode::Write).unwrap();
-    let backend = backend::Backend { file, abandoned: Arc::default(), in_doubt: Arc::default() };
+    let backend =
+        backend::Backend { file, abandoned: Arc::default(), in_doubt: Arc::default(), in_the_making: false };
     redb::Builder::new().create_with_backend(backend).unwrap()
 }
 
