@@ -1,4 +1,4 @@
-//! The command as the sender: a pipeline that uploads files, in a process of its own.
+//! The command as the sender: a pipeline that uploads files, in a process of its own; or two, joined by a queue.
 
 use std::{path::Path, time::Duration};
 
@@ -15,9 +15,14 @@ use crate::{
 /// The command that uploads; its accounts are on stdout.
 pub const UPLOAD: &[&str] = &["run", "uploads.toml", "-o", "json"];
 
+/// The command where one pipeline reads the files into a queue, and another uploads what is in that.
+pub const JOINED: &[&str] = &["run", "files.toml", "uploads.toml", "--until-idle", "-o", "json"];
+
 /// A place, what it has to send, and to whom.
 #[derive(Debug)]
 pub struct Sender {
+    /// What it runs: [`UPLOAD`] or [`JOINED`].
+    pub command: &'static [&'static str],
     /// Where it runs.
     pub place: Place,
     /// What it has to send.
@@ -32,6 +37,21 @@ impl Sender {
     /// # Panics
     /// If no temporary directory can be made.
     pub async fn new(binary: &str, given: Given, script: Script, epoch: usize, seed: u64) -> Sender {
+        Sender::with(UPLOAD, binary, given, script, epoch, seed).await
+    }
+
+    /// As [`new`](Sender::new), with `command`.
+    ///
+    /// # Panics
+    /// As that.
+    pub async fn with(
+        command: &'static [&'static str],
+        binary: &str,
+        given: Given,
+        script: Script,
+        epoch: usize,
+        seed: u64,
+    ) -> Sender {
         let (place, authority) = (Place::new(binary), Authority::new());
         let is_tls = script.protocol != Protocol::Plain;
         let poison = given.poison.iter().cloned();
@@ -40,17 +60,23 @@ impl Sender {
             place.write(&format!("in/{number:04}.ndjson"), file);
         }
         place.write("ca.pem", authority.pem());
-        let mut text = format!(
-            "name = \"uploads\"\n[checkpoint]\nrecords = {epoch}\n\
-             [[source]]\ntype = \"file\"\npath = \"in/*.ndjson\"\n\
-             [[sink]]\ntype = \"http\"\nurl = \"{}\"\nbatch = {{ records = 5 }}\nlanes = 3\n",
-            receiver.url()
-        );
+        let begin = |name, source| {
+            format!("name = \"{name}\"\n[checkpoint]\nrecords = {epoch}\n[[source]]\n{source}\n[[sink]]\n")
+        };
+        let (files, queue) =
+            ("type = \"file\"\npath = \"in/*.ndjson\"", "type = \"queue\"\nqueue = \"between\"");
+        let is_joined = command == JOINED;
+        if is_joined {
+            place.write("files.toml", begin("files", files) + queue);
+        }
+        let mut text = begin("uploads", if is_joined { queue } else { files });
+        text +=
+            &format!("type = \"http\"\nurl = \"{}\"\nbatch = {{ records = 5 }}\nlanes = 3\n", receiver.url());
         if is_tls {
             text += "tls = { ca = \"ca.pem\" }\n";
         }
         place.write("uploads.toml", text);
-        Sender { place, given, receiver }
+        Sender { command, place, given, receiver }
     }
 
     /// Checks what the receiver has, the accounts that the last run printed, and the dead letters; and that another run
@@ -68,7 +94,7 @@ impl Sender {
             books.requests
         };
         self.check_account(stdout)?;
-        let again = self.place.run(UPLOAD);
+        let again = self.place.run(self.command);
         if again.code != Some(0) {
             return Err(format!("another run: {again:?}"));
         }
@@ -83,8 +109,10 @@ impl Sender {
     }
 
     fn check_account(&self, stdout: &str) -> Result<(), String> {
-        let account: Value = serde_json::from_str(stdout.lines().last().unwrap_or_default())
-            .map_err(|error| format!("an account: {error}: {stdout:?}"))?;
+        let accounts = stdout.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+        let accounts = accounts.map_err(|error| format!("an account: {error}: {stdout:?}"))?;
+        let account = accounts.iter().rfind(|account| account["pipeline"] == "uploads");
+        let account = account.ok_or_else(|| format!("no account of the uploads: {stdout:?}"))?;
         let numbers = ["read", "delivered", "dead", "pending"].map(|name| account[name].as_u64());
         let expected = [self.given.records.len(), self.given.welcome(), self.given.poison.len(), 0];
         let expected = expected.map(|number| Some(number as u64));

@@ -105,6 +105,8 @@ where
             }
             if self.watch.is_due() {
                 Box::pin(self.look_at_letters()).await?;
+                // Commands that came meanwhile were noted and not acted on.
+                continue;
             }
             let due = self.due();
             let pulling = !self.control.paused && !self.control.is_ending();

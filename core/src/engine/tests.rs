@@ -2,6 +2,7 @@
 
 mod by_type;
 mod fencing;
+mod slow_store;
 
 use std::{
     sync::{

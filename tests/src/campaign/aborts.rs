@@ -1,12 +1,13 @@
-//! The real command aborts at a crash point, and then comes to its end: at every crash point of the engine and of uploads, at
-//! its first start, and when an earlier life has left bodies that nobody was sent; once, or three times in a row.
+//! The real command aborts at a crash point, and then comes to its end: at every crash point of the engine, of uploads and of
+//! queues, at its first start, and when an earlier life has left bodies that nobody was sent; once, or three times in a row.
+//! At those of queues it runs two pipelines, joined by one.
 //!
 //! The points are those that the crates list, so that a new one is played as soon as it is there.
 
 use std::os::unix::process::ExitStatusExt;
 
 use afferent::sinks::upload;
-use afferent_core::engine;
+use afferent_core::{engine, queue::disk};
 
 use super::{
     Case,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     given::Given,
     receiver::Script,
-    sender::{Sender, UPLOAD},
+    sender::{JOINED, Sender, UPLOAD},
 };
 
 /// Where epoch 0 is made: nothing came before.
@@ -34,7 +35,7 @@ pub type Plans = Vec<String>;
 
 /// Every crash point.
 pub fn points() -> impl Iterator<Item = &'static str> {
-    engine::CRASH_POINTS.iter().chain(upload::CRASH_POINTS).copied()
+    [engine::CRASH_POINTS, upload::CRASH_POINTS, disk::CRASH_POINTS].into_iter().flatten().copied()
 }
 
 /// What there is to play: for each crash point, `times` aborts in a row, at the first start and later.
@@ -67,9 +68,11 @@ fn abort_and_finish(seed: u64, plans: &[String], binary: &str, case: &mut Case) 
     given.poison = given.untouched().into_iter().step_by(4).collect();
     case.records = given.welcome() as u64;
     let runtime = runtime();
-    let sender = runtime.block_on(Sender::new(binary, given, Script::default(), EPOCH, seed));
+    let of_queue = plans.iter().any(|plan| disk::CRASH_POINTS.iter().any(|point| plan.starts_with(point)));
+    let command = if of_queue { JOINED } else { UPLOAD };
+    let sender = runtime.block_on(Sender::with(command, binary, given, Script::default(), EPOCH, seed));
     for plan in plans {
-        let output = sender.place.command(UPLOAD).env("AFFERENT_ABORT_AT", plan).output();
+        let output = sender.place.command(command).env("AFFERENT_ABORT_AT", plan).output();
         let output = output.map_err(|error| format!("the command does not start: {error}"))?;
         if output.status.signal() != Some(SIGABRT) {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -79,7 +82,7 @@ fn abort_and_finish(seed: u64, plans: &[String], binary: &str, case: &mut Case) 
         let (point, _) = plan.split_once(' ').unwrap_or((plan, ""));
         case.notes.extend(points().find(|known| *known == point).map(|known| (known, 1)));
     }
-    let ran = sender.place.run(UPLOAD);
+    let ran = sender.place.run(command);
     // 65: there are dead letters of this run.
     if !matches!(ran.code, Some(0 | 65)) {
         return Err(format!("{ran:?}"));

@@ -1,5 +1,6 @@
 //! `kill -9` of the real command at random moments, a fifth of them while it recovers from the last, before a hostile receiver
-//! and with real files: mock HealthKit → filter, dedupe → SQLite, NDJSON and an upload, all at once.
+//! and with real files: mock HealthKit → filter, dedupe → SQLite, NDJSON and an upload, all at once; of every other seed the
+//! upload is a pipeline of its own, and a queue joins them.
 //!
 //! Moments are scaled to the length of an undisturbed run, so that kills hit on any machine. In the end the file is the
 //! undisturbed one byte for byte, the database row by row, the account number by number; and the receiver has each record
@@ -39,12 +40,37 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The command; its accounts are on stdout.
 const RUN: &[&str] = &["run", "vitals.toml", "--until-idle", "-o", "json"];
+/// The command where the upload is a pipeline of its own.
+const RUN_JOINED: &[&str] = &["run", "vitals.toml", "uploads.toml", "--until-idle", "-o", "json"];
 /// What the file and the database are called.
 const FILE: &str = "out/vitals.ndjson";
 const DATABASE: &str = "out/vitals.db";
 
-fn pipeline(url: &str, tls: bool) -> String {
+/// How the upload gets its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joint {
+    /// It is in the pipeline that reads them.
+    None,
+    /// Through a queue, in a pipeline of its own.
+    Queue,
+}
+
+/// What joins the two pipelines.
+const QUEUE: &str = "type = \"queue\"\nqueue = \"between\"\n";
+
+fn upload(url: &str, tls: bool) -> String {
     let tls = if tls { "tls = { ca = \"ca.pem\" }\n" } else { "" };
+    format!(
+        r#"
+type = "http"
+url = "{url}"
+batch = {{ records = 60 }}
+timeouts = {{ connect = "2s", read = "2s", total = "3s" }}
+{tls}"#
+    )
+}
+
+fn pipeline(last_sink: &str) -> String {
     format!(
         r#"
 name = "vitals"
@@ -73,11 +99,7 @@ type = "file"
 path = "{FILE}"
 
 [[sink]]
-type = "http"
-url = "{url}"
-batch = {{ records = 60 }}
-timeouts = {{ connect = "2s", read = "2s", total = "3s" }}
-{tls}"#
+{last_sink}"#
     )
 }
 
@@ -93,25 +115,32 @@ struct Undisturbed {
 
 /// A place and its receiver.
 struct Field {
+    joint: Joint,
     place: Place,
     receiver: Receiver,
 }
 
 impl Field {
-    fn new(binary: &str, script: Script, seed: u64) -> Field {
+    fn new(joint: Joint, binary: &str, script: Script, seed: u64) -> Field {
         let (place, authority) = (Place::new(binary), Authority::new());
         let tls = script.protocol != Protocol::Plain;
         let receiver =
             runtime().block_on(Receiver::start(script, [], &authority, None, SystemClock::shared(), seed));
         place.write("ca.pem", authority.pem());
-        place.write("vitals.toml", pipeline(receiver.url(), tls));
+        let upload = upload(receiver.url(), tls);
+        if joint == Joint::Queue {
+            let head = "name = \"uploads\"\n[checkpoint]\nevery = \"30ms\"\n";
+            place.write("uploads.toml", format!("{head}[[source]]\n{QUEUE}[[sink]]\n{upload}"));
+        }
+        place.write("vitals.toml", pipeline(if joint == Joint::Queue { QUEUE } else { &upload }));
         place.write("out/.here", "");
-        Field { place, receiver }
+        Field { joint, place, receiver }
     }
 
     /// One process, which is killed `after` so long unless it has ended.
     fn live(&self, after: Duration) -> Lived {
-        Lived::run(self.place.command(RUN), after)
+        let command = if self.joint == Joint::Queue { RUN_JOINED } else { RUN };
+        Lived::run(self.place.command(command), after)
     }
 
     fn rows(&self) -> Vec<String> {
@@ -197,10 +226,10 @@ impl Lived {
     }
 }
 
-fn undisturbed(binary: &str) -> &'static Undisturbed {
-    static ONCE: OnceLock<Undisturbed> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        let field = Field::new(binary, Script::default(), 0);
+fn undisturbed(joint: Joint, binary: &str) -> &'static Undisturbed {
+    static ONCE: [OnceLock<Undisturbed>; 2] = [const { OnceLock::new() }; 2];
+    ONCE[joint as usize].get_or_init(|| {
+        let field = Field::new(joint, binary, Script::default(), 0);
         let (lived, takes) = crate::timed(|| field.live(PATIENCE));
         assert_eq!(lived.code, Some(0), "an undisturbed run comes to its end: {lived:?}");
         let file = field.place.read(FILE);
@@ -235,7 +264,11 @@ pub fn play(seed: u64, binary: &str) -> Case {
 pub fn watch(seed: u64, binary: &str, mut watcher: impl FnMut(Seen)) -> Case {
     let mut random = seeded(seed);
     let mut case = Case::default();
-    let expected = undisturbed(binary);
+    let joint = [Joint::None, Joint::Queue][(seed % 2) as usize];
+    if joint == Joint::Queue {
+        case.note("pipelines joined by a queue");
+    }
+    let expected = undisturbed(joint, binary);
     case.records = expected.given.welcome() as u64;
     let share = random.f64() * 0.03;
     let odds =
@@ -245,7 +278,7 @@ pub fn watch(seed: u64, binary: &str, mut watcher: impl FnMut(Seen)) -> Case {
         odds: odds.map(|fault| (fault, share)).into(),
         ..Script::default()
     };
-    let field = Field::new(binary, script, random.u64(..));
+    let field = Field::new(joint, binary, script, random.u64(..));
     let mut is_after_kill = false;
     for number in 0.. {
         let recovers = random.u64(..RECOVERING) == 0 && is_after_kill;

@@ -84,6 +84,7 @@
 mod away;
 mod chunk;
 mod consumer;
+mod crash;
 mod entry;
 mod following;
 mod key;
@@ -100,6 +101,7 @@ mod tests;
 
 pub use self::{
     consumer::{Consumer, Decode},
+    crash::CRASH_POINTS,
     key::{StageKey, check_name},
     producer::Producer,
     queues::{Queues, Registered},

@@ -3,7 +3,9 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    Queues, Room, StageKey, entry, key,
+    Queues, Room, StageKey,
+    crash::crash_point,
+    entry, key,
     log::{Log, Release},
     queue::Queue,
     state::{History, QueueToken},
@@ -141,6 +143,7 @@ impl Opening {
         log.set_written(written);
         let opening = handle.opening;
         drop(handle);
+        crash_point!("queue.opened");
         let kept = VecDeque::new();
         Ok((Producer { queue, log, guard, opening, history, kept, buffer: Vec::new() }, opened))
     }
@@ -204,6 +207,7 @@ impl Producer {
             bytes: self.log.written(),
             history: self.history.clone(),
         };
+        crash_point!("queue.synced");
         token.save()
     }
 
@@ -225,6 +229,7 @@ impl Producer {
         if token.history == self.history {
             self.log.release(Some(Release::from(token)));
         }
+        crash_point!("queue.released");
         // That it fails does no harm: the next commit tries again.
         let trimmed = match self.queue.needs(&self.log.producer, log.id()) {
             Some(needed) => trim(log, &self.log, &self.kept, needed),
@@ -235,6 +240,7 @@ impl Producer {
             tracing::warn!("the log of queue `{}` could not be trimmed: {error}", self.queue.name);
         }
         self.queue.changed();
+        crash_point!("queue.trimmed");
         Ok(())
     }
 
