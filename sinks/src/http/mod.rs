@@ -24,14 +24,16 @@ mod client;
 mod config;
 mod credentials;
 mod retry_after;
+mod smart;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use afferent_core::secret::{Secret, SecretSource};
 
+pub(crate) use self::client::read_answer;
 pub use self::{
     client::Http,
-    config::{Auth, Basic, ClientCredentials, Config, Timeouts, Tls},
+    config::{Auth, BackendServices, Basic, ClientCredentials, Config, Timeouts, Tls},
 };
 use crate::upload::Upload;
 
