@@ -6,21 +6,27 @@
 //! | [`csv`] | `format = "csv"`: CSV with a header |
 //! | [`msgpack`] | records on disk queues |
 //! | [`fhir`] | `format = "fhir"`: FHIR R4 Observations; written, not read |
+//! | [`omh`] | `format = "open-mhealth"`: data points of Open mHealth and IEEE 1752.1; written, not read |
+//! | [`influx`] | `format = "influxdb"`: InfluxDB's line protocol; written, not read |
 //! | [`terms`] | what other standards call HealthKit's types and units |
 //! | [`identity`] | ids of records that come without one |
 
 mod cache;
 mod context;
 pub mod csv;
+mod decimal;
 mod draft;
 pub mod fhir;
 pub mod identity;
+pub mod influx;
 pub mod msgpack;
+pub mod omh;
 mod splitter;
 pub mod terms;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod wire;
+mod zones;
 
 use afferent_core::{Batch, Problem, Record, Rejects};
 use serde::{Deserialize, Serialize};
@@ -40,6 +46,12 @@ pub enum Format {
     /// FHIR R4: an Observation a line (NDJSON). Written, not read.
     #[serde(rename = "fhir")]
     Fhir,
+    /// Open mHealth and IEEE 1752.1: a data point a line (NDJSON). Written, not read.
+    #[serde(rename = "open-mhealth")]
+    OpenMhealth,
+    /// InfluxDB's line protocol. Written, not read.
+    #[serde(rename = "influxdb")]
+    InfluxDb,
 }
 
 /// How a decoder treats what it does not know.
@@ -51,7 +63,13 @@ pub struct DecoderOptions {
 
 impl Format {
     /// All formats, as configuration names them.
-    pub const ALL: &[(Format, &str)] = &[(Format::Json, "json"), (Format::Csv, "csv"), (Format::Fhir, "fhir")];
+    pub const ALL: &[(Format, &str)] = &[
+        (Format::Json, "json"),
+        (Format::Csv, "csv"),
+        (Format::Fhir, "fhir"),
+        (Format::OpenMhealth, "open-mhealth"),
+        (Format::InfluxDb, "influxdb"),
+    ];
 
     /// A new decoder, for one file or stream: what it has read so far (a CSV header) belongs to that. `None` for a format
     /// that is only written.
@@ -59,7 +77,7 @@ impl Format {
         match self {
             Format::Json => Some(Box::new(wire::WireDecoder::new(options))),
             Format::Csv => Some(Box::new(csv::CsvDecoder::new(options))),
-            Format::Fhir => None,
+            Format::Fhir | Format::OpenMhealth | Format::InfluxDb => None,
         }
     }
 
@@ -69,6 +87,8 @@ impl Format {
             Format::Json => Some(Box::new(wire::WireEncoder)),
             Format::Csv => Some(Box::new(csv::CsvEncoder::default())),
             Format::Fhir => Some(Box::new(fhir::FhirEncoder::default())),
+            Format::OpenMhealth => Some(Box::new(omh::OmhEncoder::default())),
+            Format::InfluxDb => Some(Box::new(influx::InfluxEncoder)),
         }
     }
 
@@ -85,8 +105,10 @@ impl Format {
     }
 
     fn only(self, done: &str, can: impl Fn(Format) -> bool) -> Problem {
-        let name = |format: Format| Format::ALL.iter().find(|(of, _)| *of == format).map_or("?", |(_, name)| name);
-        let those = Format::ALL.iter().filter(|(format, _)| can(*format)).map(|(_, name)| format!("`{name}`"));
+        let name =
+            |format: Format| Format::ALL.iter().find(|(of, _)| *of == format).map_or("?", |(_, name)| name);
+        let those =
+            Format::ALL.iter().filter(|(format, _)| can(*format)).map(|(_, name)| format!("`{name}`"));
         Problem::new("format", format!("`{}` can't be {done}", name(self)))
             .help(format!("formats that can: {}", those.collect::<Vec<_>>().join(", ")))
     }

@@ -32,7 +32,9 @@ impl Splitter {
     pub fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let end = match self.format {
             // Of what is only written, nothing is split.
-            Format::Json | Format::Fhir => memchr::memchr(b'\n', bytes).map(|at| at + 1),
+            Format::Json | Format::Fhir | Format::OpenMhealth | Format::InfluxDb => {
+                memchr::memchr(b'\n', bytes).map(|at| at + 1)
+            }
             Format::Csv => self.find_row_end(bytes),
         };
         if end.is_some() {

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use afferent_core::{Kind, Unit};
 use foldhash::fast::RandomState;
 
-use super::{
-    APPLE_SYSTEM,
-    text::{write_decimal, write_hundredfold, write_string},
+use super::{APPLE_SYSTEM, text::write_string};
+use crate::{
+    decimal::{write_decimal, write_hundredfold},
+    terms,
 };
-use crate::terms;
 
 /// How many codes are kept: a feed has some dozens of types, each in one or two units.
 const MAX_CODES: usize = 1024;

@@ -62,7 +62,9 @@ impl FhirEncoder {
         out.extend_from_slice(b"\",\"resource\":");
         write_observation(record, &mut self.context, out)?;
         if record.revision == 0 {
-            out.extend_from_slice(b",\"request\":{\"method\":\"POST\",\"url\":\"Observation\",\"ifNoneExist\":\"");
+            out.extend_from_slice(
+                b",\"request\":{\"method\":\"POST\",\"url\":\"Observation\",\"ifNoneExist\":\"",
+            );
         } else {
             out.extend_from_slice(b",\"request\":{\"method\":\"PUT\",\"url\":\"Observation?");
         }

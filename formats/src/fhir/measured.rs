@@ -9,9 +9,11 @@ use afferent_core::{
 use super::{
     APPLE_SYSTEM,
     code::{MDC_SYSTEM, write_coding},
+    effective::write_period,
     observation::Context,
-    text::{write_decimal, write_string},
+    text::write_string,
 };
+use crate::decimal::write_decimal;
 
 /// FHIR's strings have at most this many bytes (R4, datatype `string`).
 const MAX_STRING_BYTES: usize = 1 << 20;
@@ -70,7 +72,9 @@ pub(super) fn write_value(
                 Value::Aggregate(aggregate) => components.aggregate(kind, aggregate)?,
                 Value::None => return refused("an addition has no value"),
                 Value::HeartbeatSeries(_) => {
-                    return refused("FHIR R4 has no form for a series of heartbeats, which are not evenly spaced");
+                    return refused(
+                        "FHIR R4 has no form for a series of heartbeats, which are not evenly spaced",
+                    );
                 }
                 Value::Route(_) => return refused("an Observation has no form for a route"),
                 Value::Clinical(_) => {
@@ -88,7 +92,8 @@ pub(super) fn write_value(
 /// Appends `"valueCodeableConcept":…` of a constant, or `"valueInteger":…`.
 fn write_category(kind: Kind, raw: i64, out: &mut Vec<u8>) -> Result<(), String> {
     let values = kind.info().and_then(|info| info.value_enum);
-    let constant = values.and_then(|values| Some((category::constant_of(values, raw)?, category::name_of(values, raw))));
+    let constant =
+        values.and_then(|values| Some((category::constant_of(values, raw)?, category::name_of(values, raw))));
     if let Some((constant, name)) = constant {
         out.extend_from_slice(b"\"valueCodeableConcept\":{\"coding\":[");
         write_coding(APPLE_SYSTEM, constant, name, out);
@@ -172,7 +177,7 @@ impl Components<'_> {
 
     fn period(&mut self, zone: Option<&Name>, start: Timestamp, end: Timestamp) -> Result<(), String> {
         self.out.extend_from_slice(b"\"valuePeriod\":");
-        self.cx.zones.write_period(zone, start, end, self.out)?;
+        write_period(&mut self.cx.zones, zone, start, end, self.out)?;
         self.out.push(b'}');
         Ok(())
     }
@@ -196,7 +201,11 @@ impl Components<'_> {
                     write_category(kind, *raw, self.out)?;
                     self.out.push(b'}');
                 }
-                _ => return Err("a component can hold a quantity or a category, found another value".to_owned()),
+                _ => {
+                    return Err(
+                        "a component can hold a quantity or a category, found another value".to_owned()
+                    );
+                }
             }
         }
         Ok(())
@@ -229,7 +238,8 @@ impl Components<'_> {
 
     fn statistic(&mut self, statistic: &Statistic) -> Result<(), String> {
         let Statistic { kind, unit, sum, average, minimum, maximum } = *statistic;
-        for (code, number) in [("sum", sum), ("average", average), ("minimum", minimum), ("maximum", maximum)] {
+        for (code, number) in [("sum", sum), ("average", average), ("minimum", minimum), ("maximum", maximum)]
+        {
             let Some(number) = number else { continue };
             self.begin();
             self.out.extend_from_slice(b"\"code\":{\"coding\":[");

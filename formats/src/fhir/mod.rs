@@ -55,9 +55,9 @@ mod encode;
 mod measured;
 mod observation;
 mod provenance;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use self::encode::{FhirEncoder, Patient, Shape};
 

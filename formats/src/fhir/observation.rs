@@ -5,11 +5,12 @@ use afferent_core::{Name, Record, Timestamp, Value};
 use super::{
     IDENTIFIER_SYSTEM, Patient,
     code::Codes,
-    effective::Zones,
+    effective::write_effective,
     measured::write_value,
     provenance::{Origins, write_provenance},
     text::write_string,
 };
+use crate::zones::Zones;
 
 /// What an encoder keeps from record to record; all bounded.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ pub(super) fn write_observation(record: &Record, cx: &mut Context, out: &mut Vec
     };
     cx.codes.of(Some(kind), unit).write_head(out);
     write_subject(record.subject.as_ref(), cx.patient, out)?;
-    cx.zones.write_effective(record.zone.as_ref(), record.start, record.end, out)?;
+    write_effective(&mut cx.zones, record.zone.as_ref(), record.start, record.end, out)?;
     write_value(record, kind, cx, out)?;
     write_provenance(record, &mut cx.origins, &mut cx.codes, out)?;
     out.push(b'}');
@@ -47,7 +48,7 @@ pub(super) fn write_deleted(record: &Record, cx: &mut Context, out: &mut Vec<u8>
     write_subject(record.subject.as_ref(), cx.patient, out)?;
     // One without times has those of the epoch of 1970, see `Record::start`.
     if record.start != Timestamp::default() || record.end != Timestamp::default() {
-        cx.zones.write_effective(record.zone.as_ref(), record.start, record.end, out)?;
+        write_effective(&mut cx.zones, record.zone.as_ref(), record.start, record.end, out)?;
     }
     out.push(b'}');
     Ok(())
@@ -76,7 +77,8 @@ fn write_subject(subject: Option<&Name>, patient: Patient, out: &mut Vec<u8>) ->
             let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
             if subject.len() > 64 || !subject.bytes().all(is_id) {
                 return Err(
-                    "the subject is no id of a Patient: expected up to 64 letters, digits, `-` and `.`".to_owned()
+                    "the subject is no id of a Patient: expected up to 64 letters, digits, `-` and `.`"
+                        .to_owned(),
                 );
             }
             out.extend_from_slice(b",\"subject\":{\"reference\":\"Patient/");

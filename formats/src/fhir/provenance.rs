@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use afferent_core::{MetaValue, Metadata, Name, Origin, Record, record::Device};
 
-use super::{code::Codes, effective::Zones, text::{write_decimal, write_string}};
+use super::{code::Codes, text::write_string};
+use crate::{decimal::write_decimal, zones::Zones};
 
 /// Of how many origins what is written is kept: a person has a few devices and apps, each in a few versions.
 const MAX_ORIGINS: usize = 64;
@@ -97,7 +98,12 @@ fn written(origin: &Origin) -> Written {
         write_extension("sourceDevice", &[], &entries, &mut extensions);
     }
     let mut source = Vec::new();
-    write_extension("sourceRevision/source", &[], &[("name", name), ("bundleIdentifier", bundle)], &mut source);
+    write_extension(
+        "sourceRevision/source",
+        &[],
+        &[("name", name), ("bundleIdentifier", bundle)],
+        &mut source,
+    );
     let entries = [("version", version), ("productType", product), ("OSVersion", os)];
     write_extension("sourceRevision", &source, &entries, &mut extensions);
     Written { device: native, extensions }

@@ -60,7 +60,8 @@ fn observation(record: &Record) -> Json {
 fn measured(record: &Record) -> Json {
     let mut observation = observation(record);
     let parts = observation.as_object_mut().unwrap();
-    for part in ["resourceType", "identifier", "status", "effectivePeriod", "extension", "device", "subject"] {
+    for part in ["resourceType", "identifier", "status", "effectivePeriod", "extension", "device", "subject"]
+    {
         parts.remove(part);
     }
     observation
@@ -174,7 +175,10 @@ fn quantities() {
     let is_vital = |name, text| observation(&quantity(name, 1.0, text))["category"].is_array();
     assert!(is_vital("HeartRate", "count/min") && is_vital("Height", "cm") && is_vital("Height", "in"));
     assert!(!is_vital("HeartRate", "count/s") && !is_vital("Height", "m") && !is_vital("StepCount", "count"));
-    assert_eq!(observation(&quantity("com.example.mood", 1.0, "count"))["code"], json!({ "text": "com.example.mood" }));
+    assert_eq!(
+        observation(&quantity("com.example.mood", 1.0, "count"))["code"],
+        json!({ "text": "com.example.mood" })
+    );
 }
 
 /// Scenario: decimals of all lengths. Guarantees: G4, the point moves and no digit changes.
@@ -182,7 +186,7 @@ fn quantities() {
 fn hundredfolds() {
     let written = |number| {
         let mut out = Vec::new();
-        text::write_hundredfold(number, &mut out).map(|()| String::from_utf8(out).unwrap())
+        crate::decimal::write_hundredfold(number, &mut out).map(|()| String::from_utf8(out).unwrap())
     };
     for (number, expected) in [
         (0.0, "0"),
@@ -219,7 +223,10 @@ fn a_blood_pressure_is_a_panel() {
     let parts = [("BloodPressureSystolic", 121.0), ("BloodPressureDiastolic", 79.5)];
     let samples = parts.iter().map(|(name, number)| quantity(name, *number, "mmHg")).collect();
     let panel = measured(&record("BloodPressure", Value::Correlation(Arc::new(Correlation { samples }))));
-    assert_eq!(panel["code"]["coding"][0], json!({ "system": "http://loinc.org", "code": "85354-9", "display": "Blood pressure panel" }));
+    assert_eq!(
+        panel["code"]["coding"][0],
+        json!({ "system": "http://loinc.org", "code": "85354-9", "display": "Blood pressure panel" })
+    );
     assert_eq!(panel["category"][0]["coding"][0]["code"], "vital-signs");
     let components = panel["component"].as_array().unwrap();
     let codes: Vec<_> = components.iter().map(|part| &part["code"]["coding"][0]["code"]).collect();
@@ -260,8 +267,22 @@ fn a_workout_has_components() {
         duration: Some(1800.5),
         events: vec![WorkoutEvent { event: "pause".into(), start, end }],
         statistics: vec![
-            Statistic { kind: kind("ActiveEnergyBurned"), unit: unit("kcal"), sum: Some(300.0), average: None, minimum: None, maximum: None },
-            Statistic { kind: kind("HeartRate"), unit: unit("count/min"), sum: None, average: Some(150.0), minimum: None, maximum: Some(171.0) },
+            Statistic {
+                kind: kind("ActiveEnergyBurned"),
+                unit: unit("kcal"),
+                sum: Some(300.0),
+                average: None,
+                minimum: None,
+                maximum: None,
+            },
+            Statistic {
+                kind: kind("HeartRate"),
+                unit: unit("count/min"),
+                sum: None,
+                average: Some(150.0),
+                minimum: None,
+                maximum: Some(171.0),
+            },
         ],
         activities: vec![Activity { activity: 13, start, end, duration: None, statistics: Vec::new() }],
         route: None,
@@ -273,17 +294,35 @@ fn a_workout_has_components() {
     let components: Vec<_> = written["component"].as_array().unwrap().iter().collect();
     let codes: Vec<_> = components.iter().map(|part| part["code"]["coding"].clone()).collect();
     let (energy, heart) = ("HKQuantityTypeIdentifierActiveEnergyBurned", "HKQuantityTypeIdentifierHeartRate");
-    assert_eq!(codes[..5], [json!([apple("duration")]), statistic(energy, "sum"), statistic(heart, "average"), statistic(heart, "maximum"), json!([apple("HKWorkoutEventTypePause")])]);
+    assert_eq!(
+        codes[..5],
+        [
+            json!([apple("duration")]),
+            statistic(energy, "sum"),
+            statistic(heart, "average"),
+            statistic(heart, "maximum"),
+            json!([apple("HKWorkoutEventTypePause")])
+        ]
+    );
     assert_eq!(components[0]["valueQuantity"], ucum(1800.5, "s", "s"));
-    assert_eq!(components[4]["valuePeriod"], json!({ "start": "2026-03-01T15:20:00Z", "end": "2026-03-01T15:21:00Z" }));
+    assert_eq!(
+        components[4]["valuePeriod"],
+        json!({ "start": "2026-03-01T15:20:00Z", "end": "2026-03-01T15:21:00Z" })
+    );
     assert_eq!(codes[5][0]["code"], "HKWorkoutActivityTypeCycling");
 }
 
 /// Scenario: an activity summary, an aggregate and JSON. Guarantees: each number has a component, JSON is a text.
 #[test]
 fn other_values() {
-    let summary = ActivitySummary { day: Some("2026-03-01".into()), energy: Some(400.0), stand_hours: Some(9.0), ..ActivitySummary::default() };
-    let written = measured(&record("HKActivitySummaryTypeIdentifier", Value::ActivitySummary(Arc::new(summary))));
+    let summary = ActivitySummary {
+        day: Some("2026-03-01".into()),
+        energy: Some(400.0),
+        stand_hours: Some(9.0),
+        ..ActivitySummary::default()
+    };
+    let written =
+        measured(&record("HKActivitySummaryTypeIdentifier", Value::ActivitySummary(Arc::new(summary))));
     let expected = [
         json!({ "code": { "coding": [apple("dateComponents")] }, "valueString": "2026-03-01" }),
         json!({ "code": { "coding": [apple("activeEnergyBurned")] }, "valueQuantity": ucum(400, "kcal", "kcal") }),
@@ -293,7 +332,8 @@ fn other_values() {
     let results = vec![("count".into(), 3.0), ("max".into(), 0.98), ("p95".into(), 0.5)];
     let aggregate = Aggregate { unit: Some(unit("%")), results };
     let written = measured(&record("OxygenSaturation", Value::Aggregate(Arc::new(aggregate))));
-    let values: Vec<_> = written["component"].as_array().unwrap().iter().map(|part| part["valueQuantity"].clone()).collect();
+    let values: Vec<_> =
+        written["component"].as_array().unwrap().iter().map(|part| part["valueQuantity"].clone()).collect();
     assert_eq!(values, [ucum(3, "count", "{count}"), ucum(98, "%", "%"), ucum(50, "%", "%")]);
     assert_eq!(written["component"][1]["code"]["coding"][0]["code"], "maximum");
     assert_eq!(written["component"][2]["code"], json!({ "text": "p95" }));
@@ -312,10 +352,22 @@ fn what_has_no_form_is_refused() {
     let mut untyped = quantity("HeartRate", 61.0, "count/min");
     untyped.kind = None;
     for (record, reason) in [
-        (record("HKDataTypeIdentifierHeartbeatSeries", Value::HeartbeatSeries(Arc::new(series))), "evenly spaced"),
+        (
+            record("HKDataTypeIdentifierHeartbeatSeries", Value::HeartbeatSeries(Arc::new(series))),
+            "evenly spaced",
+        ),
         (record("HKWorkoutRouteTypeIdentifier", Value::Route(Arc::new(Route::default()))), "route"),
-        (record("HKClinicalTypeIdentifierLabResultRecord", Value::Clinical(Arc::new(Clinical::default()))), "resource of its own"),
-        (record("HeartRate", Value::Notification(Arc::new(Notification { vendor: "v".into(), topic: "t".into() }))), "notification"),
+        (
+            record("HKClinicalTypeIdentifierLabResultRecord", Value::Clinical(Arc::new(Clinical::default()))),
+            "resource of its own",
+        ),
+        (
+            record(
+                "HeartRate",
+                Value::Notification(Arc::new(Notification { vendor: "v".into(), topic: "t".into() })),
+            ),
+            "notification",
+        ),
         (record("BloodPressure", Value::Correlation(Arc::default())), "without samples"),
         (quantity("HeartRate", f64::NAN, "count/min"), "not finite"),
         (record("HeartRate", Value::Category(61)), "no unit"),
@@ -356,7 +408,13 @@ fn times_are_in_the_zone_of_the_record() {
         assert_eq!(written(zone, time), expected, "{zone}");
     }
     let zones = (0..200).map(|minutes| format!("+00:{:02}", minutes % 60));
-    assert_eq!(zones.map(|zone| written(&zone, "2026-07-01T02:30:00Z")).filter(|time| time.contains("T02:30:00Z")).count(), 4);
+    assert_eq!(
+        zones
+            .map(|zone| written(&zone, "2026-07-01T02:30:00Z"))
+            .filter(|time| time.contains("T02:30:00Z"))
+            .count(),
+        4
+    );
 }
 
 /// Scenario: references to people by address. Guarantees: only what is an id is one.
@@ -398,7 +456,8 @@ fn read_back(line: &[u8], of: &Record) -> (RecordId, Value, Timestamp, Timestamp
     };
     let value = match raw.quantity {
         Some(Number { value, unit: text, code }) => {
-            let value = if code.as_deref() == Some("%") { moved_back(value.get()) } else { value.get().to_owned() };
+            let value =
+                if code.as_deref() == Some("%") { moved_back(value.get()) } else { value.get().to_owned() };
             Value::Quantity(value.parse().unwrap(), unit(&text))
         }
         None => match (&written["valueInteger"], &written["valueCodeableConcept"]) {

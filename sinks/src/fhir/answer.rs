@@ -60,7 +60,8 @@ struct Issue<'a> {
 impl OperationOutcome<'_> {
     /// The codes of an outcome in JSON; empty if it is none.
     pub(super) fn codes(text: &[u8]) -> String {
-        serde_json::from_slice::<OperationOutcome<'_>>(text).map_or_else(|_| String::new(), |outcome| outcome.listed())
+        serde_json::from_slice::<OperationOutcome<'_>>(text)
+            .map_or_else(|_| String::new(), |outcome| outcome.listed())
     }
 
     fn listed(&self) -> String {
@@ -131,7 +132,9 @@ pub(super) fn of_batch(text: &[u8], body: &SealedBody) -> Outcome {
     let mut deletions = None;
     for (index, entry) in entries.iter().enumerate() {
         let Some(response) = &entry.response else {
-            return later("expected a response in each entry of a batch-response, found one without".to_owned());
+            return later(
+                "expected a response in each entry of a batch-response, found one without".to_owned(),
+            );
         };
         let status = response.status.get(..3).and_then(|digits| digits.parse::<u16>().ok()).unwrap_or(0);
         match status {
@@ -151,8 +154,7 @@ pub(super) fn of_batch(text: &[u8], body: &SealedBody) -> Outcome {
             0..=399 | 408 | 409 => return later(format!("status {status} of an entry of a batch")),
             _ => {
                 let codes = response.outcome.as_ref().map(OperationOutcome::listed).unwrap_or_default();
-                let codes =
-                    if codes.is_empty() { codes } else { format!(", OperationOutcome: {codes}") };
+                let codes = if codes.is_empty() { codes } else { format!(", OperationOutcome: {codes}") };
                 refused.push((index as u32, format!("status {status} of its entry{codes}")));
             }
         }

@@ -60,7 +60,9 @@ impl Transport for FhirServer {
         match outcome {
             Outcome::Refused { reason } => Outcome::Refused { reason: reason + &codes },
             // A condition that several Observations meet; it will not be otherwise by waiting.
-            Outcome::Later { reason, .. } if status.as_u16() == 412 => Outcome::Refused { reason: reason + &codes },
+            Outcome::Later { reason, .. } if status.as_u16() == 412 => {
+                Outcome::Refused { reason: reason + &codes }
+            }
             Outcome::Later { reason, retry_after } => Outcome::Later { reason: reason + &codes, retry_after },
             other => other,
         }

@@ -30,11 +30,11 @@ pub struct Config {
     /// Where bodies are sent, by `POST`: an `https` address. Plain `http` is for this machine only, unless `insecure` is
     /// set.
     pub url: String,
-    /// What records are written in: `json`, `csv` or `fhir` (FHIR R4).
+    /// What records are written in: `json`, `csv`, `fhir` (FHIR R4), `open-mhealth` or `influxdb` (line protocol).
     #[serde(default)]
     pub format: Format,
-    /// How records are put together in a body. JSON: one `array`, the default, `lines` (NDJSON), or a `single` record. CSV:
-    /// lines. FHIR: a Bundle that is a `transaction`, the default, or a `batch`; `lines` (NDJSON), or a `single` Observation.
+    /// How records are put together in a body. JSON and Open mHealth: one `array`, the default, `lines` (NDJSON), or a `single`
+    /// record. CSV and InfluxDB: `lines`. FHIR: a Bundle that is a `transaction`, the default, or a `batch`; `lines` (NDJSON), or a `single` Observation.
     #[serde(default)]
     pub framing: Option<Framing>,
     /// Whether bodies are compressed: `none`, the default, `gzip` or `zstd`.

@@ -200,7 +200,8 @@ async fn fetch_signed(
     let (key, _) = secret(&smart.private_key, blocking).await?;
     let of = smart.clone();
     let signing = blocking.spawn(move || smart::form(&of, &key, now));
-    let form = signing.await.and_then(|form| form).map_err(|error| Refused::Unauthorized(error.to_string()))?;
+    let form =
+        signing.await.and_then(|form| form).map_err(|error| Refused::Unauthorized(error.to_string()))?;
     exchange(client.post(&smart.token_url), form).await
 }
 

@@ -34,7 +34,8 @@ use crate::jobs::{Jobs, not_open};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `table` for people; `json` (NDJSON), `csv` or `fhir` (FHIR R4 Observations, NDJSON) for programs.
+    /// `table` for people; `json` (NDJSON), `csv`, `fhir` (FHIR R4 Observations, NDJSON), `open-mhealth`
+    /// (data points, NDJSON) or `influxdb` (line protocol) for programs.
     #[serde(default)]
     pub format: StdoutFormat,
 }
@@ -61,6 +62,11 @@ pub enum StdoutFormat {
     Csv,
     /// One FHIR R4 Observation a line.
     Fhir,
+    /// One data point of Open mHealth or IEEE 1752.1 a line.
+    #[serde(rename = "open-mhealth")]
+    OpenMhealth,
+    /// InfluxDB's line protocol.
+    InfluxDb,
 }
 
 fn written(format: Format) -> Box<dyn Encoder> {
@@ -95,6 +101,8 @@ impl Stdout {
             StdoutFormat::Json => written(Format::Json),
             StdoutFormat::Csv => written(Format::Csv),
             StdoutFormat::Fhir => written(Format::Fhir),
+            StdoutFormat::OpenMhealth => written(Format::OpenMhealth),
+            StdoutFormat::InfluxDb => written(Format::InfluxDb),
         };
         let writer = Box::new(writer);
         let output = Output { encoder, writer, buffer: Vec::new(), headed: false, rejects: Vec::new() };

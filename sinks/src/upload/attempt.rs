@@ -14,9 +14,13 @@ const LATER_ALARM: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) enum Verdict {
     Delivered,
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
     /// Delivered but for these records, counted from the body's first.
-    Partly { refused: Vec<(u32, String)> },
+    Partly {
+        refused: Vec<(u32, String)>,
+    },
 }
 
 /// What became of a body.

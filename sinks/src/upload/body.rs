@@ -99,7 +99,7 @@ impl Head {
 }
 
 /// Where a record lies in the uncompressed body, and which it is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) offset: u32,
     pub(super) length: u32,
@@ -109,6 +109,37 @@ pub(super) struct Place {
     /// Its place among the types of the head.
     #[serde(default)]
     pub(super) of_type: u16,
+    /// The record in MessagePack, where nothing reads it back from the body: what is refused must be a record, to be put in
+    /// again. Empty otherwise.
+    #[serde(default, with = "copied", skip_serializing_if = "Vec::is_empty")]
+    pub(super) copy: Vec<u8>,
+}
+
+/// Bytes as MessagePack's bytes, not as an array of numbers.
+mod copied {
+    use serde::{Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+
+        impl de::Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 impl Place {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use afferent_core::{Record, RecordId, Reject, Rejects};
-use afferent_formats::Encoder;
+use afferent_formats::{DecoderOptions, Encoder};
 
 use super::{
     Framing, Settings,
@@ -30,6 +30,8 @@ pub(super) struct Draft {
 pub(super) struct Packer {
     encoder: Box<dyn Encoder>,
     framing: Framing,
+    /// Nothing reads records back from bodies: each is kept beside them.
+    copies: bool,
     records: usize,
     bytes: usize,
     lanes: Vec<Open>,
@@ -78,6 +80,7 @@ impl Packer {
         Packer {
             encoder: settings.encoder().expect("invariant: a sink opens only with a format that is written"),
             framing: settings.framing(),
+            copies: settings.format.decoder(DecoderOptions::default()).is_none(),
             records: match settings.framing() {
                 Framing::Single => 1,
                 _ => settings.batch.records,
@@ -177,7 +180,8 @@ impl Packer {
         }
         let (offset, length) = (offset as u32, length as u32);
         let (id, change, revision) = (record.id, record.change, record.revision);
-        Ok(Place { offset, length, id, change, revision, of_type: 0 })
+        let copy = if self.copies { rmp_serde::to_vec(record).unwrap_or_default() } else { Vec::new() };
+        Ok(Place { offset, length, id, change, revision, of_type: 0, copy })
     }
 
     fn close(&mut self, lane: usize, closed: &mut Vec<Draft>) {

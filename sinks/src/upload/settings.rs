@@ -166,7 +166,8 @@ impl Framing {
     pub fn of(format: Format) -> &'static [Framing] {
         match format {
             Format::Json => &[Framing::Array, Framing::Lines, Framing::Single],
-            Format::Csv => &[Framing::Lines],
+            Format::Csv | Format::InfluxDb => &[Framing::Lines],
+            Format::OpenMhealth => &[Framing::Array, Framing::Lines, Framing::Single],
             Format::Fhir => &[Framing::Transaction, Framing::Batch, Framing::Lines, Framing::Single],
         }
     }

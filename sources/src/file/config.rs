@@ -27,10 +27,7 @@ impl Configure for Config {
     fn check(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.format.check_read().into_iter().collect();
         if self.path.is_empty() {
-            problems.push(Problem::new(
-                "path",
-                "expected the path of a file or a glob, found an empty text",
-            ));
+            problems.push(Problem::new("path", "expected the path of a file or a glob, found an empty text"));
         } else if let Err(error) = ::glob::Pattern::new(&self.path) {
             problems.push(
                 Problem::new("path", format!("not a glob: {}", error.msg))

@@ -174,7 +174,8 @@ impl Reader {
         }
         let name = mark.path.display().to_string();
         let decoder = self.config.format.decoder(DecoderOptions { strict: self.config.strict });
-        let mut decoder = decoder.ok_or_else(|| Error::config("`format` of the `file` source can't be read"))?;
+        let mut decoder =
+            decoder.ok_or_else(|| Error::config("`format` of the `file` source can't be read"))?;
         if mark.offset > 0 && self.config.format == Format::Csv {
             self.read_header(&file, &name, &mut *decoder)?;
         }

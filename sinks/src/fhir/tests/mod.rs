@@ -6,8 +6,8 @@ mod smart;
 use std::time::Duration;
 
 use afferent_core::{
-    Batch, Epoch, Kind, Record, RecordId, Sink, Timestamp, Unit, Value, clock, config::Configure,
-    testing::Surroundings,
+    Batch, Epoch, Kind, Name, Record, RecordId, Sink, Timestamp, Unit, Value, checkpoint::CheckpointStore,
+    clock, config::Configure, testing::Surroundings,
 };
 use serde_json::{Value as Json, json};
 
@@ -25,7 +25,8 @@ fn config(text: Json) -> Config {
 fn record(number: u128, value: f64) -> Record {
     let start = Timestamp::from_micros_clamped(1_735_689_600_000_000);
     let value = Value::Quantity(value, Unit::parse("count/min").unwrap());
-    let record = Record::added(RecordId::from_u128(number), Kind::parse("HeartRate").unwrap(), start, start, value);
+    let record =
+        Record::added(RecordId::from_u128(number), Kind::parse("HeartRate").unwrap(), start, start, value);
     Record { subject: Some("ada".into()), ..record }
 }
 
@@ -107,11 +108,12 @@ async fn a_refused_entry_is_a_dead_letter() {
         assert!(values(&fhir).iter().all(|(_, value)| *value != 66.25));
         let requests = fhir.server.seen().len();
         assert_eq!(bundle == "batch", requests == 1, "{bundle}: {requests}");
-        let letters = around.letters().await;
-        assert_eq!(letters.len(), 1);
-        assert!(letters[0].reason.contains("422"), "{}", letters[0].reason);
-        assert!(letters[0].reason.ends_with("OperationOutcome: value"), "{}", letters[0].reason);
-        assert_eq!(letters[0].key.as_deref(), Some("00000000-0000-0000-0000-000000000006"));
+        let letters = around.store.letters(&Name::from("test"), None, 10).await.unwrap();
+        let [(_, letter)] = &letters[..] else { panic!("{} letters", letters.len()) };
+        assert!(letter.reason.contains("422"), "{}", letter.reason);
+        assert!(letter.reason.ends_with("OperationOutcome: value"), "{}", letter.reason);
+        // It is the record, and can be put in again.
+        assert_eq!(letter.payload.to_record(), Some(record(6, 66.25)));
     }
 }
 
@@ -138,7 +140,8 @@ async fn outcome_of(code: u16, text: Json) -> Outcome {
 #[tokio::test]
 async fn answers_to_a_batch() {
     let of = async |statuses: [&str; 3]| {
-        let entries: Vec<Json> = statuses.iter().map(|status| json!({ "response": { "status": status } })).collect();
+        let entries: Vec<Json> =
+            statuses.iter().map(|status| json!({ "response": { "status": status } })).collect();
         outcome_of(200, json!({ "resourceType": "Bundle", "type": "batch-response", "entry": entries })).await
     };
     assert_eq!(of(["201 Created", "200", "204"]).await, Outcome::Delivered);
@@ -150,15 +153,31 @@ async fn answers_to_a_batch() {
         let Outcome::Partly { refused } = of([bad, "200", bad]).await else { panic!("{bad}") };
         assert_eq!(refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 2]);
     }
-    for (status, expected) in [("401", "Unauthorized"), ("403", "Unauthorized"), ("429", "Unavailable"), ("503", "Unavailable"), ("408", "Later"), ("409", "Later"), ("", "Later"), ("fine", "Later"), ("100", "Later")] {
+    for (status, expected) in [
+        ("401", "Unauthorized"),
+        ("403", "Unauthorized"),
+        ("429", "Unavailable"),
+        ("503", "Unavailable"),
+        ("408", "Later"),
+        ("409", "Later"),
+        ("", "Later"),
+        ("fine", "Later"),
+        ("100", "Later"),
+    ] {
         let outcome = of(["201", status, "400"]).await;
         assert!(format!("{outcome:?}").starts_with(expected), "{status}: {outcome:?}");
     }
-    for text in [json!({}), json!([1]), json!({ "entry": [{}, {}, {}] }), json!({ "entry": [{ "response": { "status": "201" } }] })] {
+    for text in [
+        json!({}),
+        json!([1]),
+        json!({ "entry": [{}, {}, {}] }),
+        json!({ "entry": [{ "response": { "status": "201" } }] }),
+    ] {
         let outcome = outcome_of(200, text.clone()).await;
         assert!(matches!(outcome, Outcome::Later { .. }), "{text}: {outcome:?}");
     }
-    let issue = json!({ "resourceType": "OperationOutcome", "issue": [{ "code": "required", "diagnostics": "61" }] });
+    let issue =
+        json!({ "resourceType": "OperationOutcome", "issue": [{ "code": "required", "diagnostics": "61" }] });
     for (code, expected) in [(412, "Refused"), (422, "Refused"), (404, "Later"), (500, "Unavailable")] {
         let outcome = format!("{:?}", outcome_of(code, issue.clone()).await);
         assert!(outcome.starts_with(expected) && !outcome.contains("61"), "{code}: {outcome}");
@@ -174,8 +193,12 @@ fn what_would_leak_is_refused() {
     let url = "https://clinic.example/fhir";
     assert!(problems(json!({ "url": url })).is_empty());
     assert_eq!(problems(json!({ "url": "http://clinic.example/fhir" })), ["url"]);
-    let smart = json!({ "token_url": "http://clinic.example/token", "client_id": "me", "private_key": "hush" });
-    assert_eq!(problems(json!({ "url": url, "auth": { "smart": smart, "bearer": "b" } })), ["auth", "auth.smart.token_url"]);
+    let smart =
+        json!({ "token_url": "http://clinic.example/token", "client_id": "me", "private_key": "hush" });
+    assert_eq!(
+        problems(json!({ "url": url, "auth": { "smart": smart, "bearer": "b" } })),
+        ["auth", "auth.smart.token_url"]
+    );
     let shown = format!("{:?}", config(json!({ "url": url, "auth": { "smart": smart } })));
     assert!(!shown.contains("hush"), "{shown}");
 }

@@ -48,7 +48,8 @@ impl Fhir {
 
 /// What went wrong, with a text that repeats a value, as servers write them.
 fn outcome(value: &Json) -> Json {
-    let issue = json!({ "severity": "error", "code": "value", "diagnostics": format!("the value is {value}") });
+    let issue =
+        json!({ "severity": "error", "code": "value", "diagnostics": format!("the value is {value}") });
     let odd = json!({ "severity": "error", "code": "heart rate 61" });
     json!({ "resourceType": "OperationOutcome", "issue": [issue, odd] })
 }
@@ -74,7 +75,9 @@ fn carry_out(held: &mut Held, request: &Seen, behaviour: Behaviour) -> Answer {
                 continue;
             }
             *response = match refused(entry) {
-                Some(value) => json!({ "response": { "status": "422 Unprocessable Entity", "outcome": outcome(&value) } }),
+                Some(value) => {
+                    json!({ "response": { "status": "422 Unprocessable Entity", "outcome": outcome(&value) } })
+                }
                 None => json!({ "response": { "status": one(held, entry) } }),
             };
         }

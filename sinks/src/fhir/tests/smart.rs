@@ -48,9 +48,8 @@ async fn assertions_are_exchanged_for_tokens() {
         let assertion = field("client_assertion");
         let (signed, signature) = assertion.rsplit_once('.').unwrap();
         public.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
-        let part = |text: &str| -> Json {
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
-        };
+        let part =
+            |text: &str| -> Json { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap() };
         let (header, claims) = signed.split_once('.').unwrap();
         assert_eq!(part(header), json!({ "alg": "ES384", "kid": "k1", "typ": "JWT" }));
         let claims = part(claims);
@@ -69,7 +68,8 @@ async fn other_keys_are_refused() {
     let server = Server::plain(|_, _| status(200)).await;
     let other = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
     for key in [other.as_str(), "hush", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
-        let smart = json!({ "token_url": format!("{}/token", server.url()), "client_id": "me", "private_key": key });
+        let smart =
+            json!({ "token_url": format!("{}/token", server.url()), "client_id": "me", "private_key": key });
         let around = Surroundings::new();
         let config = config(json!({ "url": server.url(), "auth": { "smart": smart } }));
         let mut transport = FhirServer::new(config);
