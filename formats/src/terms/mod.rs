@@ -4,6 +4,8 @@
 //! of the catalogue, in its order.
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
 mod ucum;
 

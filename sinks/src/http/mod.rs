@@ -1,4 +1,4 @@
-//! The `http` sink: records as bodies of JSON or CSV, by `POST`.
+//! The `http` sink: records as bodies of any format that is written, by `POST`.
 //!
 //! What is promised, and how, is [`upload`](crate::upload)'s: exactly once at a receiver that honours `Idempotency-Key`. Here
 //! is what HTTP adds.
@@ -14,6 +14,9 @@
 //! `Retry-After` is heeded, as seconds or as a date, up to a day. An answer's status counts, its body is read up to 64 KiB and
 //! thrown away. `Content-Length` is always set. TLS is rustls with ring, over the system's authorities; HTTP/2 where the
 //! receiver offers it. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`), never to this machine.
+//!
+//! **Tokens** of OAuth 2.0 are fetched by a client secret, or by an assertion that a private key signs (SMART backend services),
+//! and again before they expire or when they are refused.
 //!
 //! **Secrets** are never printed. Those in files are read again when the file changes, and all when the receiver refuses
 //! them. Those from the environment stay what they were when the process started, because nobody can change a running

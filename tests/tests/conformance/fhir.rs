@@ -9,7 +9,7 @@ use afferent::{
     afferent_core::{Kind, Unit},
     formats::terms,
 };
-use afferent_tests::{Place, given::Given};
+use afferent_tests::Place;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -59,7 +59,7 @@ fn planted_mistakes_are_refused() {
         ("/status", json!("finalish")),
         ("/valueQuantity/value", json!("71")),
         ("/effectiveDateTime", json!("2026-03-01 07:14:22 -0800")),
-        ("/code", json!("8867-4")),
+        ("/code/coding", json!("8867-4")),
         ("/identifier", json!({ "value": "an object, not a list" })),
         ("/device", json!({ "display": "no-break\u{a0}space" })),
         ("/foo", json!(1)),
@@ -86,28 +86,52 @@ fn planted_mistakes_are_refused() {
 #[test]
 fn a_server_holds_each_record_once() {
     let Some(node) = Node::find() else { return };
-    for (bundle, seed) in [("transaction", 1), ("batch", 2)] {
+    for bundle in ["transaction", "batch"] {
         let place = Place::new(BINARY);
-        let given = Given::draw(120, 0.0, &mut fastrand::Rng::with_seed(seed));
-        let lines: String = given.records.iter().map(|record| format!("{record}\n")).collect();
+        let given = given();
+        let lines: String = given.iter().map(|record| format!("{record}\n")).collect();
         place.write("in.ndjson", lines);
         let server = node.server();
         place.write(
             "clinic.toml",
             format!(
                 "name = \"clinic\"\n[[source]]\ntype = \"file\"\npath = \"in.ndjson\"\n\
-                 [[sink]]\ntype = \"fhir\"\nurl = \"{}\"\nbundle = \"{bundle}\"\nbatch = {{ records = 20 }}\n",
+                 [[sink]]\ntype = \"fhir\"\nurl = \"{}\"\nbundle = \"{bundle}\"\nbatch = {{ records = 4 }}\n",
                 server.url()
             ),
         );
         place.run(&["run", "clinic.toml", "--until-idle", "--timeout", "120s"]).exits(0);
-        let expected = expected(&given.records);
+        let expected = expected(&given);
         let once = held(&server.get("/held"));
         assert_eq!(once, expected, "{bundle}, once");
         let bodies: u64 = server.get("/resend?times=20").parse().expect("how many Bundles");
         assert!(bodies > 5, "{bodies} Bundles");
         assert_eq!(held(&server.get("/held")), expected, "{bundle}, twenty times more");
     }
+}
+
+/// Records of three people; the server's search is slow, so there are few. Of two there is a correction, two are deleted, one of
+/// them without whose it is.
+fn given() -> Vec<Json> {
+    let record = |number: usize, value: f64| {
+        json!({
+            "id": format!("00000000-0000-4000-8000-{number:012}"),
+            "type": "HKQuantityTypeIdentifierHeartRate", "start": "2025-01-01T00:00:00Z",
+            "value": value, "unit": "count/min", "subject": ["ada", "bo", "cy"][number % 3],
+        })
+    };
+    let mut records: Vec<Json> = (0..12).map(|number| record(number, 60.0 + number as f64)).collect();
+    for (number, revision) in [(2, 1), (5, 1), (2, 2)] {
+        let mut corrected = record(number, 90.0 + f64::from(revision));
+        corrected["revision"] = json!(revision);
+        records.push(corrected);
+    }
+    let deletion = |number: usize| json!({ "id": records[number]["id"], "type": records[number]["type"], "deleted": true });
+    let mut whose = deletion(7);
+    whose["subject"] = records[7]["subject"].clone();
+    let nobodys = deletion(8);
+    records.extend([whose, nobodys]);
+    records
 }
 
 /// By id, the status and the value that a record has in the end.
@@ -141,11 +165,82 @@ fn held(text: &str) -> BTreeMap<String, (String, f64)> {
 
 /// Units as HealthKit, exports and dialects write them.
 const UNITS: &[&str] = &[
-    "%", "IU", "L", "L/min", "S", "W", "cm", "count", "count/min", "count/s", "dBASPL", "dBHL", "degC", "degF", "g", "kcal",
-    "kcal/(kg*hr)", "kcal/hr·kg", "kg", "m", "m/s", "mL", "mg/dL", "min", "ml/(kg*min)", "mL/min·kg", "mmHg", "ms", "Cal", "D", "pD",
-    "Hz", "J", "K", "Pa", "V", "atm", "cal", "cmAq", "cup_us", "d", "fl_oz_imp", "fl_oz_us", "ft", "ft/s", "hPa", "hr", "in", "inHg",
-    "kJ", "kPa", "km", "km/hr", "lb", "lx", "mS", "mV", "mcS", "mcV", "mcg", "mg", "mg/L", "mi", "mi/hr", "mm",
-    "mmol<180.1558800000541>/L", "oz", "pt_imp", "pt_us", "rad", "deg", "s", "st", "yd", "appleEffortScore", "kg.m^-1",
+    "%",
+    "IU",
+    "L",
+    "L/min",
+    "S",
+    "W",
+    "cm",
+    "count",
+    "count/min",
+    "count/s",
+    "dBASPL",
+    "dBHL",
+    "degC",
+    "degF",
+    "g",
+    "kcal",
+    "kcal/(kg*hr)",
+    "kcal/hr·kg",
+    "kg",
+    "m",
+    "m/s",
+    "mL",
+    "mg/dL",
+    "min",
+    "ml/(kg*min)",
+    "mL/min·kg",
+    "mmHg",
+    "ms",
+    "Cal",
+    "D",
+    "pD",
+    "Hz",
+    "J",
+    "K",
+    "Pa",
+    "V",
+    "atm",
+    "cal",
+    "cmAq",
+    "cup_us",
+    "d",
+    "fl_oz_imp",
+    "fl_oz_us",
+    "ft",
+    "ft/s",
+    "hPa",
+    "hr",
+    "in",
+    "inHg",
+    "kJ",
+    "kPa",
+    "km",
+    "km/hr",
+    "lb",
+    "lx",
+    "mS",
+    "mV",
+    "mcS",
+    "mcV",
+    "mcg",
+    "mg",
+    "mg/L",
+    "mi",
+    "mi/hr",
+    "mm",
+    "mmol<180.1558800000541>/L",
+    "oz",
+    "pt_imp",
+    "pt_us",
+    "rad",
+    "deg",
+    "s",
+    "st",
+    "yd",
+    "appleEffortScore",
+    "kg.m^-1",
 ];
 
 /// Where UCUM's definition of a unit is not ours, or its library adds an offset and so rounds twice: UCUM has mercury at
@@ -165,7 +260,8 @@ fn codes_are_those_of_ucum() {
         Some(terms::ucum(Some(kind), unit).expect("a code").code)
     });
     let usual = terms::all().filter_map(|term| term.ucum).map(str::to_owned);
-    let of_units = UNITS.iter().map(|text| terms::ucum(None, unit(text)).unwrap_or_else(|| panic!("{text}")).code);
+    let of_units =
+        UNITS.iter().map(|text| terms::ucum(None, unit(text)).unwrap_or_else(|| panic!("{text}")).code);
     let codes: BTreeSet<String> = of_types.chain(usual).chain(of_units).collect();
     let mut lines: String = codes.iter().map(|code| format!("{code} - - -\n")).collect();
     let mut ours = Vec::new();

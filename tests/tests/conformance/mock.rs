@@ -8,8 +8,6 @@ use afferent::afferent_core::{
 };
 use afferent_tests::Place;
 
-use super::BINARY;
-
 /// Of these the mock store has samples, and a format may have no form for them.
 pub(crate) const WITHOUT_FORM: &[KindClass] =
     &[KindClass::HeartbeatSeries, KindClass::Route, KindClass::Clinical, KindClass::Document];
@@ -60,7 +58,9 @@ pub(crate) fn drawn_up(place: &Place, format: &str) -> PathBuf {
     for kind in Kind::all() {
         let info = kind.info().expect("it is in the catalogue");
         if let Some(unit) = info.unit {
-            for unit in [unit.as_str(), "count", "%", "lb", "count/s", "degF", "cup_imp", "furlongs, \"fast\""] {
+            for unit in
+                [unit.as_str(), "count", "%", "lb", "count/s", "degF", "cup_imp", "furlongs, \"fast\""]
+            {
                 let unit = unit.replace('"', "\\\"");
                 for number in ["0.97", "1e-9", "123456789.25", "0"] {
                     line(kind, &format!("\"value\":{number},\"unit\":\"{unit}\""));

@@ -55,8 +55,7 @@ impl Node {
     /// A FHIR server in memory.
     pub(crate) fn server(&self) -> Server {
         let mut command = self.command("fhir_server.mjs");
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node starts");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node starts");
         let mut port = String::new();
         let stdout = child.stdout.take().expect("it is piped");
         BufReader::new(stdout).read_line(&mut port).expect("the server says its port");

@@ -1,5 +1,6 @@
 //! A server in memory, over HTTP.
 
+mod contract;
 mod server;
 mod smart;
 

@@ -26,18 +26,26 @@ pub(super) struct Behaviour {
 pub(super) struct Fhir {
     pub(super) server: Server,
     held: Arc<Mutex<Held>>,
+    /// Identifiers in the order in which they were created.
+    created: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fhir {
     pub(super) async fn new(behaviour: Behaviour) -> Fhir {
-        let held: Arc<Mutex<Held>> = Arc::default();
-        let state = held.clone();
+        let (held, created): (Arc<Mutex<Held>>, Arc<Mutex<Vec<String>>>) = Default::default();
+        let (state, order) = (held.clone(), created.clone());
         let server = Server::plain(move |request, before| {
-            let result = carry_out(&mut state.lock().unwrap(), request, behaviour);
+            let result =
+                carry_out(&mut state.lock().unwrap(), &mut order.lock().unwrap(), request, behaviour);
             if before < behaviour.loses { status(503) } else { result }
         })
         .await;
-        Fhir { server, held }
+        Fhir { server, held, created }
+    }
+
+    /// Identifiers in the order in which they were created.
+    pub(super) fn created(&self) -> Vec<String> {
+        self.created.lock().unwrap().clone()
     }
 
     /// What it holds.
@@ -54,7 +62,7 @@ fn outcome(value: &Json) -> Json {
     json!({ "resourceType": "OperationOutcome", "issue": [issue, odd] })
 }
 
-fn carry_out(held: &mut Held, request: &Seen, behaviour: Behaviour) -> Answer {
+fn carry_out(held: &mut Held, created: &mut Vec<String>, request: &Seen, behaviour: Behaviour) -> Answer {
     assert_eq!((request.path.as_str(), request.header("content-type")), ("/fhir", "application/fhir+json"));
     assert_eq!(request.header("accept"), "application/fhir+json");
     let bundle: Json = serde_json::from_slice(&request.body).unwrap();
@@ -78,7 +86,7 @@ fn carry_out(held: &mut Held, request: &Seen, behaviour: Behaviour) -> Answer {
                 Some(value) => {
                     json!({ "response": { "status": "422 Unprocessable Entity", "outcome": outcome(&value) } })
                 }
-                None => json!({ "response": { "status": one(held, entry) } }),
+                None => json!({ "response": { "status": one(held, created, entry) } }),
             };
         }
     }
@@ -87,7 +95,7 @@ fn carry_out(held: &mut Held, request: &Seen, behaviour: Behaviour) -> Answer {
 }
 
 /// Carries out an entry; its status.
-fn one(held: &mut Held, entry: &Json) -> &'static str {
+fn one(held: &mut Held, created: &mut Vec<String>, entry: &Json) -> &'static str {
     let request = &entry["request"];
     let condition = match request["ifNoneExist"].as_str() {
         Some(condition) => condition,
@@ -100,10 +108,11 @@ fn one(held: &mut Held, entry: &Json) -> &'static str {
     let resource = entry["resource"].clone();
     assert_eq!(resource["identifier"][0]["value"], identifier.as_str());
     assert_ne!(entry["fullUrl"], format!("urn:uuid:{identifier}"));
-    let there = held.entry(identifier).or_default();
+    let there = held.entry(identifier.clone()).or_default();
     match (request["method"].as_str().unwrap(), there.len()) {
         ("POST", 0) | ("PUT", 0) => {
             there.push(resource);
+            created.push(identifier);
             "201 Created"
         }
         ("POST", 1) => "200 OK",

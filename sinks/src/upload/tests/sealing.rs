@@ -93,3 +93,25 @@ fn a_bundle_holds_a_record_once() {
         }
     }
 }
+
+/// Scenario: records as bodies of one, in each format that has such. Guarantees: G4, each body is its record and nothing else; what
+/// has no form is a reject, and leaves no body.
+#[test]
+fn a_body_may_be_one_record() {
+    for format in [Format::Json, Format::Fhir, Format::OpenMhealth] {
+        let settings = Settings { format, framing: Framing::Single, lanes: 1, ..Settings::default() };
+        let mut packer = Packer::new(&settings);
+        let (mut closed, mut rejects) = (Vec::new(), Vec::new());
+        for number in 0..3 {
+            packer.push(&record(number, Some("ada")), &mut closed, &mut rejects);
+        }
+        let untyped = Record { kind: None, ..record(3, Some("ada")) };
+        packer.push(&untyped, &mut closed, &mut rejects);
+        packer.finish(&mut closed);
+        assert_eq!((closed.len(), rejects.len()), (3, 1), "{format:?}");
+        for draft in &closed {
+            assert!(serde_json::from_slice::<serde_json::Value>(&draft.plain).unwrap().is_object());
+            assert_eq!(draft.places[0].length as usize, draft.plain.len());
+        }
+    }
+}
