@@ -101,7 +101,10 @@ async fn go(
         let mut others = vec![format!("afferent run {again} --until-idle")];
         let mut accounts = driven.outcomes.values().flat_map(|outcome| outcome.ledger.accounts.values());
         // It is refused while records wait for a receiver, and would send that everything again, under other keys.
-        let uploads = definitions.iter().flat_map(Definition::stages).any(|stage| stage.type_name == "http");
+        let uploads = definitions
+            .iter()
+            .flat_map(Definition::stages)
+            .any(|stage| matches!(stage.type_name.as_str(), "http" | "fhir"));
         if !uploads && accounts.all(|account| account.pending == 0) {
             others.push(format!("afferent run {again} --until-idle --from-start"));
         }

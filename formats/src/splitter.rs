@@ -31,7 +31,10 @@ impl Splitter {
     /// `None` if the item does not end here; the next call goes on with what follows `bytes`.
     pub fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let end = match self.format {
-            Format::Json => memchr::memchr(b'\n', bytes).map(|at| at + 1),
+            // Of what is only written, nothing is split.
+            Format::Json | Format::Fhir | Format::OpenMhealth | Format::InfluxDb => {
+                memchr::memchr(b'\n', bytes).map(|at| at + 1)
+            }
             Format::Csv => self.find_row_end(bytes),
         };
         if end.is_some() {

@@ -5,6 +5,7 @@
 //! | [`mod@file`] | NDJSON or CSV, in one file, in rolled ones or in one per type | exactly once, by its token |
 //! | [`sqlite`] | rows of a SQLite database (feature `sqlite`) | exactly once, by identity |
 //! | [`http`] | bodies over HTTP (feature `http`) | exactly once, by idempotency keys |
+//! | [`fhir`] | Observations on a FHIR server (feature `http`) | exactly once, by conditions on identifiers |
 //! | [`mod@queue`] | a queue on disk, for other pipelines | exactly once, by its token |
 //! | [`stdout`] | a table for people, or NDJSON | at least once |
 //! | [`blackhole`] | nothing; it counts | – |
@@ -13,6 +14,8 @@
 //! `upload`).
 
 pub mod blackhole;
+#[cfg(feature = "http")]
+pub mod fhir;
 pub mod file;
 #[cfg(feature = "http")]
 pub mod http;

@@ -137,3 +137,35 @@ fn commands_about_dead_letters_work() {
     assert!(ran > 8, "{commands}");
     assert_eq!(place.read("out.ndjson").lines().count(), 2);
 }
+
+/// Scenario: the records that the pages about formats show, through a file source and a file sink. Guarantees: what comes out is
+/// what the page shows, to the byte. With `UPDATE_DOCS=1` it is written there.
+#[test]
+fn pages_about_formats_show_what_is_written() {
+    for (format, language) in [("fhir", "json"), ("open-mhealth", "json"), ("influxdb", "text")] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/formats/{format}.md"));
+        let page = std::fs::read_to_string(&path).expect("the page");
+        let place = Place::new(BINARY);
+        place.write("in.ndjson", blocks(&page, "ndjson").concat());
+        let file = format!(
+            "name = \"shown\"\n[[source]]\ntype = \"file\"\npath = \"in.ndjson\"\nstrict = true\n\
+             [[sink]]\ntype = \"file\"\npath = \"out\"\nformat = \"{format}\"\n"
+        );
+        place.write("shown.toml", file);
+        place.run(&["run", "shown.toml"]).exits(0);
+        let written = place.read("out");
+        assert_eq!(written.lines().count(), 3, "{format}");
+        let shown = blocks(&page, language).concat();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let block = |content: &str| format!("```{language}\n{content}```");
+            write_page(&path, &page.replacen(&block(&shown), &block(&written), 1));
+        } else {
+            assert_eq!(shown, written, "{format}: run this test with UPDATE_DOCS=1");
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "writes the page when asked to")]
+fn write_page(path: &Path, page: &str) {
+    std::fs::write(path, page).expect("the page can be written");
+}

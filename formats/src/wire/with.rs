@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::metadata::is_shallow;
 
 /// Why a number can't be written.
-pub(super) const NOT_FINITE: &str = "a number is not finite, and JSON has no such number";
+pub(crate) const NOT_FINITE: &str = "a number is not finite, and JSON has no such number";
 
 fn check<E: ser::Error>(number: f64) -> Result<f64, E> {
     if number.is_finite() { Ok(number) } else { Err(E::custom(NOT_FINITE)) }

@@ -20,6 +20,7 @@ const FEATURES: &[(StageKind, &str, &str, bool)] = &[
     (StageKind::Source, "export", "export", cfg!(feature = "export")),
     (StageKind::Source, "file", "file", cfg!(feature = "file")),
     (StageKind::Source, "webhook", "webhook", cfg!(feature = "webhook")),
+    (StageKind::Sink, "fhir", "http", cfg!(feature = "http")),
     (StageKind::Sink, "http", "http", cfg!(feature = "http")),
     (StageKind::Sink, "sqlite", "sqlite", cfg!(feature = "sqlite")),
 ];
@@ -73,7 +74,7 @@ pub(super) fn registry() -> Registry {
 
     registry.sink(
         "file",
-        "NDJSON or CSV, in one file, in rolled ones or in one per type",
+        "NDJSON, CSV or another format, in one file, in rolled ones or in one per type",
         |config: file::Config| Ok(file::FileSink::new(config)),
     );
     #[cfg(feature = "sqlite")]
@@ -83,15 +84,21 @@ pub(super) fn registry() -> Registry {
     #[cfg(feature = "http")]
     registry.sink(
         "http",
-        "bodies of JSON or CSV, by POST, exactly once at a receiver that honours keys",
+        "bodies of JSON, CSV or another format, by POST, exactly once at a receiver that honours keys",
         |config| Ok(afferent_sinks::http::HttpSink::http(config)),
+    );
+    #[cfg(feature = "http")]
+    registry.sink(
+        "fhir",
+        "Observations to a FHIR R4 server, in Bundles, exactly once by conditions on identifiers",
+        |config| Ok(afferent_sinks::fhir::FhirSink::fhir(config)),
     );
     registry.sink(
         "queue",
         "a queue on disk, which other pipelines read with a source of this type, exactly once",
         |config| Ok(afferent_sinks::queue::QueueSink::new(config)),
     );
-    registry.sink("stdout", "standard output, as a table or NDJSON", |config: stdout::Config| {
+    registry.sink("stdout", "standard output, as a table or in a format", |config: stdout::Config| {
         Ok(stdout::Stdout::new(config))
     });
     registry.sink("blackhole", "nowhere; it counts", |config: blackhole::Config| {

@@ -22,6 +22,7 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Sink, "file", include_str!("../../../sinks/src/file/mod.rs")),
     (StageKind::Sink, "sqlite", include_str!("../../../sinks/src/sqlite/mod.rs")),
     (StageKind::Sink, "http", include_str!("../../../sinks/src/http/config.rs")),
+    (StageKind::Sink, "fhir", include_str!("../../../sinks/src/fhir/config.rs")),
     (StageKind::Sink, "queue", include_str!("../../../sinks/src/queue/mod.rs")),
     (StageKind::Sink, "stdout", include_str!("../../../sinks/src/stdout/mod.rs")),
     (StageKind::Sink, "blackhole", include_str!("../../../sinks/src/blackhole/mod.rs")),

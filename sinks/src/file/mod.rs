@@ -101,7 +101,8 @@ pub struct Config {
     /// `vitals.ndjson` becomes `vitals.000001.ndjson`. With `{type}` in its name there is one file per type:
     /// `out/{type}.csv` becomes `out/HeartRate.csv` and so on.
     pub path: PathBuf,
-    /// What it is written in: `json` (NDJSON) or `csv`.
+    /// What it is written in: `json` (NDJSON), `csv`, `fhir` (FHIR R4 Observations, NDJSON),
+    /// `open-mhealth` (data points, NDJSON) or `influxdb` (line protocol).
     #[serde(default)]
     pub format: Format,
     /// When the next file is begun; without it there is one file. Files per type are not rolled.
@@ -123,7 +124,7 @@ pub struct Roll {
 
 impl Configure for Config {
     fn check(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = self.format.check_written().into_iter().collect();
         if Names::of(&self.path).is_none() {
             problems.push(
                 Problem::new("path", format!("expected a file, found `{}`", self.path.display()))

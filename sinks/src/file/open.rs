@@ -66,7 +66,7 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx, guard: Guard) -> Re
         names,
         roll: config.roll,
         template,
-        encoder: config.format.encoder(),
+        encoder: config.format.encoder().ok_or_else(unwritten)?,
         buffer: Vec::new(),
         current,
         rejects: Vec::new(),
@@ -75,6 +75,11 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx, guard: Guard) -> Re
         clock: cx.clock,
     };
     Ok((writer, opened))
+}
+
+/// A format that is only read.
+pub(super) fn unwritten() -> Error {
+    Error::config("`format` of the `file` sink can't be written")
 }
 
 /// The files are in another format than is asked for now.

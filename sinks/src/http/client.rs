@@ -43,7 +43,7 @@ struct Open {
 }
 
 impl Http {
-    pub(super) fn new(config: Config) -> Http {
+    pub(crate) fn new(config: Config) -> Http {
         let receiver = match Url::parse(&config.url) {
             Ok(mut url) => {
                 // Either may hold a key.
@@ -65,15 +65,24 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?, value);
         }
-        let content = match (self.config.format, self.config.framing) {
-            (Format::Json, Framing::Array) => "application/json",
-            (Format::Json, Framing::Lines) => "application/x-ndjson",
+        let content = match (self.config.format, self.config.settings().framing) {
+            (Format::Json | Format::OpenMhealth, Framing::Lines) => "application/x-ndjson",
+            (Format::Json | Format::OpenMhealth, _) => "application/json",
+            (Format::InfluxDb, _) => "text/plain; charset=utf-8",
             (Format::Csv, _) => "text/csv; charset=utf-8",
+            (Format::Fhir, Framing::Lines) => "application/fhir+ndjson",
+            (Format::Fhir, _) => "application/fhir+json",
         };
+        if self.config.format == Format::Fhir {
+            headers.insert("accept", HeaderValue::from_static("application/fhir+json"));
+            // Of what was taken, the status is enough.
+            headers.insert("prefer", HeaderValue::from_static("return=minimal"));
+        }
         headers.insert("content-type", HeaderValue::from_static(content));
         Ok(headers)
     }
 
+    /// What an answer's status means; see the table of the [module](super).
     fn outcome(&self, open: &Open, answer: &Response) -> Outcome {
         let status = answer.status();
         let length = answer.content_length();
@@ -110,10 +119,11 @@ impl Transport for Http {
     }
 
     fn renewal(&self) -> &'static str {
-        let Auth { bearer, basic, oauth2 } = &self.config.auth;
+        let Auth { bearer, basic, oauth2, smart } = &self.config.auth;
         let basic = basic.as_ref().map(|basic| &basic.password);
         let oauth2 = oauth2.as_ref().map(|oauth2| &oauth2.client_secret);
-        match bearer.as_ref().or(basic).or(oauth2) {
+        let smart = smart.as_ref().map(|smart| &smart.private_key);
+        match bearer.as_ref().or(basic).or(oauth2).or(smart) {
             // The environment of a process doesn't change under it.
             Some(SecretSource::Value(_)) => {
                 "a secret that stands in the pipeline file or came from the environment is read at the start: start again with the new one, or keep it in a file (`{ file = \"…\" }`), which is read again by itself"
@@ -124,9 +134,11 @@ impl Transport for Http {
 
     async fn open(&mut self, cx: &SinkCx) -> Result<()> {
         let url = Url::parse(&self.config.url).map_err(|_| Error::config("`url` is not an address"))?;
-        let tokens = self.config.auth.oauth2.as_ref().map_or(Ok(url.clone()), |oauth2| {
-            Url::parse(&oauth2.token_url)
-                .map_err(|_| Error::config("`auth.oauth2.token_url` is not an address"))
+        let Auth { oauth2, smart, .. } = &self.config.auth;
+        let tokens = oauth2.as_ref().map(|oauth2| &oauth2.token_url);
+        let tokens = tokens.or(smart.as_ref().map(|smart| &smart.token_url));
+        let tokens = tokens.map_or(Ok(url.clone()), |tokens| {
+            Url::parse(tokens).map_err(|_| Error::config("`token_url` is not an address"))
         })?;
         let (config, direct) = (self.config.clone(), [is_loopback(&url), is_loopback(&tokens)]);
         let build = move || {
@@ -142,13 +154,30 @@ impl Transport for Http {
     }
 
     async fn send(&self, body: &SealedBody) -> Outcome {
+        match self.post(body).await {
+            Ok((outcome, answer)) => {
+                drop(read_answer(answer, ANSWER_BYTES).await);
+                outcome
+            }
+            Err(outcome) => outcome,
+        }
+    }
+}
+
+impl Http {
+    /// Makes one attempt: what the status of the answer means, and the answer, of which nothing has been read. `Err` if there
+    /// was none.
+    pub(crate) async fn post(&self, body: &SealedBody) -> Result<(Outcome, Response), Outcome> {
         let unavailable = |reason, in_doubt| Outcome::Unavailable { reason, retry_after: None, in_doubt };
-        let Some(open) = &self.open else { return unavailable("it was never opened".to_owned(), false) };
-        let authorization = match self.credentials.header(&open.tokens, &open.blocking).await {
-            Ok(header) => header,
-            Err(Refused::Unauthorized(reason)) => return Outcome::Unauthorized { reason },
-            Err(Refused::Unavailable(reason)) => return unavailable(reason, false),
+        let Some(open) = &self.open else {
+            return Err(unavailable("it was never opened".to_owned(), false));
         };
+        let authorization =
+            match self.credentials.header(&open.tokens, &open.blocking, open.clock.now()).await {
+                Ok(header) => header,
+                Err(Refused::Unauthorized(reason)) => return Err(Outcome::Unauthorized { reason }),
+                Err(Refused::Unavailable(reason)) => return Err(unavailable(reason, false)),
+            };
         let mut request = open
             .client
             .post(open.url.clone())
@@ -166,22 +195,21 @@ impl Transport for Http {
         match request.send().await {
             Ok(answer) => {
                 let outcome = self.outcome(open, &answer);
-                drop(read_answer(answer).await);
                 if let (Outcome::Unauthorized { .. }, Some(authorization)) = (&outcome, &authorization) {
                     self.credentials.refused(authorization).await;
                 }
-                outcome
+                Ok((outcome, answer))
             }
-            Err(error) => unavailable(why(&error), !error.is_connect()),
+            Err(error) => Err(unavailable(why(&error), !error.is_connect())),
         }
     }
 }
 
-/// Reads an answer, or the beginning of one. That it breaks off changes nothing: its status has been said.
-pub(super) async fn read_answer(mut answer: Response) -> Vec<u8> {
+/// Reads an answer, or the first `most` bytes of one. That it breaks off changes nothing: its status has been said.
+pub(crate) async fn read_answer(mut answer: Response, most: usize) -> Vec<u8> {
     let mut read = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
-        let room = ANSWER_BYTES - read.len();
+        let room = most - read.len();
         read.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {
             break;

@@ -12,7 +12,7 @@ use afferent_core::{
     config::{Configure, Guarantee, Size, Span},
     secret::{Secret, SecretSource},
 };
-use afferent_formats::Format;
+use afferent_formats::{Format, fhir::Patient};
 use reqwest::{
     Url,
     header::{HeaderName, HeaderValue},
@@ -30,12 +30,13 @@ pub struct Config {
     /// Where bodies are sent, by `POST`: an `https` address. Plain `http` is for this machine only, unless `insecure` is
     /// set.
     pub url: String,
-    /// What records are written in: `json` or `csv`.
+    /// What records are written in: `json`, `csv`, `fhir` (FHIR R4), `open-mhealth` or `influxdb` (line protocol).
     #[serde(default)]
     pub format: Format,
-    /// Whether a body of JSON is one `array`, the default, or `lines` (NDJSON).
+    /// How records are put together in a body. JSON and Open mHealth: one `array`, the default, `lines` (NDJSON), or a `single`
+    /// record. CSV and InfluxDB: `lines`. FHIR: a Bundle that is a `transaction`, the default, or a `batch`; `lines` (NDJSON), or a `single` Observation.
     #[serde(default)]
-    pub framing: Framing,
+    pub framing: Option<Framing>,
     /// Whether bodies are compressed: `none`, the default, `gzip` or `zstd`.
     #[serde(default)]
     pub compression: Compression,
@@ -45,8 +46,9 @@ pub struct Config {
     /// Headers of every request, such as `{ x-tenant = "north" }`. Their values are never printed.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// Who we are: `{ bearer = "${TOKEN}" }`, `{ bearer = { file = "token" } }`, `{ basic = { user = "…", password = "…" } }` or
-    /// `{ oauth2 = { token_url = "…", client_id = "…", client_secret = "…", scope = "…" } }`. A file is read again when it
+    /// Who we are: `{ bearer = "${TOKEN}" }`, `{ bearer = { file = "token" } }`, `{ basic = { user = "…", password = "…" } }`,
+    /// `{ oauth2 = { token_url = "…", client_id = "…", client_secret = "…", scope = "…" } }` or, for SMART backend services,
+    /// `{ smart = { token_url = "…", client_id = "…", private_key = { file = "key.pem" }, key_id = "…", scope = "…" } }`. A file is read again when it
     /// changes, and everything when the receiver refuses it. What `${…}` says stays as it was when the program started: a
     /// secret that is renewed belongs in a file.
     #[serde(default)]
@@ -100,6 +102,9 @@ pub struct Auth {
     /// OAuth 2.0 client credentials (RFC 6749 §4.4).
     #[serde(default)]
     pub oauth2: Option<ClientCredentials>,
+    /// SMART backend services: the same, proved by a signature.
+    #[serde(default)]
+    pub smart: Option<BackendServices>,
 }
 
 /// HTTP basic authentication (RFC 7617).
@@ -123,6 +128,24 @@ pub struct ClientCredentials {
     /// And proves it.
     pub client_secret: SecretSource,
     /// For what; the server's default if it is not given.
+    #[serde(default)]
+    pub scope: Option<String>,
+}
+
+/// SMART backend services (HL7 SMART App Launch 2): client credentials whose proof is a signed assertion (RFC 7523).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendServices {
+    /// Where tokens are given.
+    pub token_url: String,
+    /// Who asks.
+    pub client_id: String,
+    /// The private key in PEM: RSA (signed as RS384) or ECDSA over P-384 (ES384, in PKCS #8).
+    pub private_key: SecretSource,
+    /// What the key is called in the key set that the server knows of us.
+    #[serde(default)]
+    pub key_id: Option<String>,
+    /// For what, such as `system/Observation.c`; the server's default if it is not given.
     #[serde(default)]
     pub scope: Option<String>,
 }
@@ -175,10 +198,11 @@ const OURS: &[&str] = &[
 
 impl Config {
     /// What all uploads have in common.
-    pub(super) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             format: self.format,
-            framing: self.framing,
+            framing: self.framing.unwrap_or(Framing::of(self.format)[0]),
+            patient: Patient::default(),
             compression: self.compression,
             batch: self.batch,
             lanes: self.lanes,
@@ -215,14 +239,19 @@ impl Configure for Config {
         let mut problems = self.settings().check();
         problems.extend(check_url("url", &self.url, self.insecure));
         self.check_headers(&mut problems);
-        let Auth { bearer, basic, oauth2 } = &self.auth;
-        let ways = [bearer.is_some(), basic.is_some(), oauth2.is_some()];
+        let Auth { bearer, basic, oauth2, smart } = &self.auth;
+        let ways = [bearer.is_some(), basic.is_some(), oauth2.is_some(), smart.is_some()];
         if ways.iter().filter(|is| **is).count() > 1 {
-            problems
-                .push(Problem::new("auth", "expected one of `bearer`, `basic` and `oauth2`, found several"));
+            problems.push(Problem::new(
+                "auth",
+                "expected one of `bearer`, `basic`, `oauth2` and `smart`, found several",
+            ));
         }
         if let Some(oauth2) = oauth2 {
             problems.extend(check_url("auth.oauth2.token_url", &oauth2.token_url, self.insecure));
+        }
+        if let Some(smart) = smart {
+            problems.extend(check_url("auth.smart.token_url", &smart.token_url, self.insecure));
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             problems.push(
@@ -230,16 +259,12 @@ impl Configure for Config {
                     .help("give `certificate` and `key`, or neither"),
             );
         }
+        problems.extend(self.framing.and_then(|framing| framing.check(self.format)));
         let Timeouts { connect, read, total } = self.timeouts;
         for (key, timeout) in [("connect", connect), ("read", read), ("total", total)] {
             if timeout.0.is_zero() {
                 problems.push(Problem::new(&format!("timeouts.{key}"), "expected more than 0"));
             }
-        }
-        if self.format == Format::Csv && self.framing == Framing::Lines {
-            problems.push(
-                Problem::new("framing", "it is about JSON, and the format is CSV").help("leave it out"),
-            );
         }
         problems
     }
@@ -249,11 +274,12 @@ impl Configure for Config {
     }
 
     fn resolve(&mut self, base: &Path) {
-        let Auth { bearer, basic, oauth2 } = &mut self.auth;
+        let Auth { bearer, basic, oauth2, smart } = &mut self.auth;
         let secrets = [
             bearer.as_mut(),
             basic.as_mut().map(|basic| &mut basic.password),
             oauth2.as_mut().map(|oauth2| &mut oauth2.client_secret),
+            smart.as_mut().map(|smart| &mut smart.private_key),
         ];
         secrets.into_iter().flatten().for_each(|secret| secret.resolve(base));
         let Tls { ca, certificate, key } = &mut self.tls;

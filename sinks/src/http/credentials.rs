@@ -6,19 +6,20 @@ use std::{
 };
 
 use afferent_core::{
-    Error, Result,
+    Error, Result, Timestamp,
     blocking::Blocking,
     clock::{self, Instant},
     secret::{Secret, SecretSource},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use reqwest::{Client, header::HeaderValue};
+use reqwest::{Client, RequestBuilder, header::HeaderValue};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::{
     client::{ANSWER_BYTES, read_answer, why},
-    config::{Auth, ClientCredentials},
+    config::{Auth, BackendServices, ClientCredentials},
+    smart,
 };
 
 /// How long before it expires a token is replaced: it must still hold when it arrives.
@@ -65,6 +66,7 @@ impl Credentials {
         &self,
         client: &Client,
         blocking: &Blocking,
+        now: Timestamp,
     ) -> Result<Option<HeaderValue>, Refused> {
         let mut known = self.known.lock().await;
         if let Some(known) = &*known
@@ -72,12 +74,17 @@ impl Credentials {
         {
             return Ok(Some(known.header.clone()));
         }
-        *known = self.read(client, blocking).await?;
+        *known = self.read(client, blocking, now).await?;
         Ok(known.as_ref().map(|known| known.header.clone()))
     }
 
-    async fn read(&self, client: &Client, blocking: &Blocking) -> Result<Option<Known>, Refused> {
-        let Auth { bearer, basic, oauth2 } = &self.auth;
+    async fn read(
+        &self,
+        client: &Client,
+        blocking: &Blocking,
+        now: Timestamp,
+    ) -> Result<Option<Known>, Refused> {
+        let Auth { bearer, basic, oauth2, smart } = &self.auth;
         if let Some(bearer) = bearer {
             let (token, file) = secret(bearer, blocking).await?;
             return Ok(Some(Known {
@@ -90,9 +97,10 @@ impl Credentials {
             let (password, file) = secret(&basic.password, blocking).await?;
             return Ok(Some(Known { header: basic_header(&basic.user, &password)?, file, expires: None }));
         }
-        match oauth2 {
-            Some(oauth2) => fetch(oauth2, client, blocking).await.map(Some),
-            None => Ok(None),
+        match (oauth2, smart) {
+            (Some(oauth2), _) => fetch(oauth2, client, blocking).await.map(Some),
+            (None, Some(smart)) => fetch_signed(smart, client, blocking, now).await.map(Some),
+            (None, None) => Ok(None),
         }
     }
 }
@@ -173,23 +181,42 @@ fn form(oauth2: &ClientCredentials) -> String {
     form.finish()
 }
 
+/// By a client secret.
 async fn fetch(oauth2: &ClientCredentials, client: &Client, blocking: &Blocking) -> Result<Known, Refused> {
     let (client_secret, _) = secret(&oauth2.client_secret, blocking).await?;
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     // Both are form-encoded first (RFC 6749 §2.3.1).
     let who = basic_header(&encode(&oauth2.client_id), &encode(client_secret.expose()).into())?;
-    let request = client
-        .post(&oauth2.token_url)
-        .header("authorization", who)
+    exchange(client.post(&oauth2.token_url).header("authorization", who), form(oauth2)).await
+}
+
+/// By a signed assertion.
+async fn fetch_signed(
+    smart: &BackendServices,
+    client: &Client,
+    blocking: &Blocking,
+    now: Timestamp,
+) -> Result<Known, Refused> {
+    let (key, _) = secret(&smart.private_key, blocking).await?;
+    let of = smart.clone();
+    let signing = blocking.spawn(move || smart::form(&of, &key, now));
+    let form =
+        signing.await.and_then(|form| form).map_err(|error| Refused::Unauthorized(error.to_string()))?;
+    exchange(client.post(&smart.token_url), form).await
+}
+
+/// Asks for a token.
+async fn exchange(request: RequestBuilder, form: String) -> Result<Known, Refused> {
+    let request = request
         .header("accept", "application/json")
         .header("content-type", "application/x-www-form-urlencoded")
-        .body(form(oauth2));
+        .body(form);
     let unavailable =
         |reason: String| Refused::Unavailable(format!("a token could not be fetched: {reason}"));
     let asked = clock::instant();
     let answer = request.send().await.map_err(|error| unavailable(why(&error)))?;
     let status = answer.status();
-    let text = read_answer(answer).await;
+    let text = read_answer(answer, ANSWER_BYTES).await;
     if !status.is_success() {
         let reason = format!("status {status} where tokens are given");
         let is_ours = status.is_client_error() && status.as_u16() != 429 && status.as_u16() != 408;

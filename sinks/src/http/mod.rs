@@ -1,4 +1,4 @@
-//! The `http` sink: records as bodies of JSON or CSV, by `POST`.
+//! The `http` sink: records as bodies of any format that is written, by `POST`.
 //!
 //! What is promised, and how, is [`upload`](crate::upload)'s: exactly once at a receiver that honours `Idempotency-Key`. Here
 //! is what HTTP adds.
@@ -15,6 +15,9 @@
 //! thrown away. `Content-Length` is always set. TLS is rustls with ring, over the system's authorities; HTTP/2 where the
 //! receiver offers it. Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY`), never to this machine.
 //!
+//! **Tokens** of OAuth 2.0 are fetched by a client secret, or by an assertion that a private key signs (SMART backend services),
+//! and again before they expire or when they are refused.
+//!
 //! **Secrets** are never printed. Those in files are read again when the file changes, and all when the receiver refuses
 //! them. Those from the environment stay what they were when the process started, because nobody can change a running
 //! process's environment: a secret that is renewed belongs in a file. Certificates are read when the sink opens.
@@ -24,14 +27,16 @@ mod client;
 mod config;
 mod credentials;
 mod retry_after;
+mod smart;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use afferent_core::secret::{Secret, SecretSource};
 
+pub(crate) use self::client::read_answer;
 pub use self::{
     client::Http,
-    config::{Auth, Basic, ClientCredentials, Config, Timeouts, Tls},
+    config::{Auth, BackendServices, Basic, ClientCredentials, Config, Timeouts, Tls},
 };
 use crate::upload::Upload;
 

@@ -1,4 +1,4 @@
-//! Standard output: a table for people, or NDJSON for the next program.
+//! Standard output: a table for people, or a format for the next program.
 //!
 //! **At least once.** A terminal or pipe can't be cut back: after a crash the records of the last open epoch are
 //! written again. Use the [file](crate::file) sink where that matters.
@@ -34,7 +34,8 @@ use crate::jobs::{Jobs, not_open};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `table` for people, `json` (NDJSON) for programs.
+    /// `table` for people; `json` (NDJSON), `csv`, `fhir` (FHIR R4 Observations, NDJSON), `open-mhealth`
+    /// (data points, NDJSON) or `influxdb` (line protocol) for programs.
     #[serde(default)]
     pub format: StdoutFormat,
 }
@@ -57,6 +58,19 @@ pub enum StdoutFormat {
     Table,
     /// One JSON object a line, in the wire form.
     Json,
+    /// CSV with a header.
+    Csv,
+    /// One FHIR R4 Observation a line.
+    Fhir,
+    /// One data point of Open mHealth or IEEE 1752.1 a line.
+    #[serde(rename = "open-mhealth")]
+    OpenMhealth,
+    /// InfluxDB's line protocol.
+    InfluxDb,
+}
+
+fn written(format: Format) -> Box<dyn Encoder> {
+    format.encoder().expect("invariant: the formats of standard output are written")
 }
 
 /// A sink that writes to standard output.
@@ -84,7 +98,11 @@ impl Stdout {
     pub fn with_writer(config: Config, writer: impl Write + Send + 'static, zone: TimeZone) -> Stdout {
         let encoder = match config.format {
             StdoutFormat::Table => Box::new(Table::new(zone)),
-            StdoutFormat::Json => Format::Json.encoder(),
+            StdoutFormat::Json => written(Format::Json),
+            StdoutFormat::Csv => written(Format::Csv),
+            StdoutFormat::Fhir => written(Format::Fhir),
+            StdoutFormat::OpenMhealth => written(Format::OpenMhealth),
+            StdoutFormat::InfluxDb => written(Format::InfluxDb),
         };
         let writer = Box::new(writer);
         let output = Output { encoder, writer, buffer: Vec::new(), headed: false, rejects: Vec::new() };

@@ -14,7 +14,13 @@ const LATER_ALARM: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) enum Verdict {
     Delivered,
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
+    /// Delivered but for these records, counted from the body's first.
+    Partly {
+        refused: Vec<(u32, String)>,
+    },
 }
 
 /// What became of a body.
@@ -89,6 +95,11 @@ impl<T: Transport> Courier<T> {
                 Outcome::Refused { reason } => {
                     pass.answered();
                     return Ok(Sent { verdict: Verdict::Refused { reason }, unresolved });
+                }
+                Outcome::Partly { refused } => {
+                    pass.answered();
+                    self.metrics.delivered(body.content.len() as u64);
+                    return Ok(Sent { verdict: Verdict::Partly { refused }, unresolved });
                 }
                 Outcome::Unauthorized { reason } => {
                     pass.unauthorized(&reason);

@@ -6,16 +6,19 @@
 //! where each record lies, is only read when the receiver refuses the body, or when it has refused others that the body's
 //! records may supersede.
 
-use std::ops::Range;
+use std::{io::Read, ops::Range};
 
 use afferent_core::{Census, Change, Epoch, Error, Kind, RecordId, RecordKey, Result, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, Key, compress};
+use super::{Compression, Key, MAX_BATCH_BYTES, compress, packer::MAX_RECORD_BYTES};
 
 /// Version of an entry of the outbox.
 const VERSION: u8 = 2;
+
+/// The longest body before compression: as much as is packed, and a record that is longer.
+const MAX_PLAIN_BYTES: u64 = MAX_BATCH_BYTES + MAX_RECORD_BYTES as u64;
 
 /// What an entry takes besides its index and its body: the head, two lengths, and the frame of the log.
 const OVERHEAD: usize = 128;
@@ -31,6 +34,22 @@ pub struct SealedBody {
     pub compression: Compression,
     /// What is sent. It holds health values: never put it into a log or an error.
     pub content: Bytes,
+}
+
+impl SealedBody {
+    /// The body before compression; `None` if it can't be taken apart.
+    pub(crate) fn plain(&self) -> Option<Vec<u8>> {
+        let mut plain = Vec::new();
+        let read = match self.compression {
+            Compression::None => return Some(self.content.to_vec()),
+            Compression::Gzip => {
+                flate2::read::GzDecoder::new(&*self.content).take(MAX_PLAIN_BYTES).read_to_end(&mut plain)
+            }
+            Compression::Zstd => zstd::Decoder::new(&*self.content)
+                .and_then(|decoder| decoder.take(MAX_PLAIN_BYTES).read_to_end(&mut plain)),
+        };
+        read.is_ok().then_some(plain)
+    }
 }
 
 /// What the driver needs to know of a body without looking into it.
@@ -80,7 +99,7 @@ impl Head {
 }
 
 /// Where a record lies in the uncompressed body, and which it is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) offset: u32,
     pub(super) length: u32,
@@ -90,6 +109,37 @@ pub(super) struct Place {
     /// Its place among the types of the head.
     #[serde(default)]
     pub(super) of_type: u16,
+    /// The record in MessagePack, where nothing reads it back from the body: what is refused must be a record, to be put in
+    /// again. Empty otherwise.
+    #[serde(default, with = "copied", skip_serializing_if = "Vec::is_empty")]
+    pub(super) copy: Vec<u8>,
+}
+
+/// Bytes as MessagePack's bytes, not as an array of numbers.
+mod copied {
+    use serde::{Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+
+        impl de::Visitor<'_> for Bytes {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 impl Place {

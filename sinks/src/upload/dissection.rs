@@ -11,6 +11,8 @@ use super::{Key, body::Unpacked, driver::DriverCx, lane::Current, letter::refusa
 pub(super) enum Dissected {
     Halves([Part; 2]),
     Record(Box<Reject>),
+    /// The receiver has all records but these, by their places in the body.
+    Others(Vec<(u32, Reject)>),
 }
 
 /// Takes apart what was refused of `current`, in a job; and what it was unpacked to, for its parts.
@@ -29,6 +31,30 @@ pub(super) fn dissect(
             _ => Dissected::Halves(halves(parent, range, &unpacked)),
         };
         Ok::<_, Error>((unpacked, dissected))
+    });
+    async move { job.await? }
+}
+
+/// Takes out of `current` the records that were refused, counted from the first of what was sent, in a job.
+pub(super) fn take_out(
+    current: &Current,
+    refused: Vec<(u32, String)>,
+    cx: &DriverCx,
+) -> impl Future<Output = Result<(Arc<Unpacked>, Dissected)>> + Send + 'static + use<> {
+    let format = cx.format;
+    let (entry, known, range) = (current.entry.clone(), current.unpacked.clone(), current.range());
+    let job = cx.blocking.spawn(move || {
+        let unpacked = known.map_or_else(|| entry.unpack().map(Arc::new), Ok)?;
+        let mut rejects: Vec<(u32, Reject)> = Vec::new();
+        for (index, reason) in refused {
+            let index = range.start.saturating_add(index);
+            // A transport that counts wrong must not count a record twice.
+            if range.contains(&index) && rejects.iter().all(|(known, _)| *known != index) {
+                rejects.push((index, refusal(format, &entry, &unpacked, index, &reason)));
+            }
+        }
+        rejects.sort_by_key(|(index, _)| *index);
+        Ok::<_, Error>((unpacked, Dissected::Others(rejects)))
     });
     async move { job.await? }
 }

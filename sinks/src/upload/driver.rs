@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use afferent_core::{
-    DeadLetter, Error, Incarnation, Name, Result, Timestamp,
+    DeadLetter, Epoch, Error, Incarnation, Name, Reject, Result, Timestamp,
     blocking::Blocking,
     checkpoint::Acknowledgements,
     clock::{self, Clock},
@@ -189,8 +189,7 @@ impl<T: Transport> Driver<T> {
             }
             Stepped::Dissected { lane, dissected } => {
                 let (unpacked, dissected) = dissected?;
-                self.dissected(lane, unpacked, dissected);
-                Ok(())
+                self.dissected(lane, unpacked, dissected)
             }
             Stepped::Saved { change, low, result } => {
                 let counters = result?;
@@ -305,15 +304,19 @@ impl<T: Transport> Driver<T> {
                 self.settled(lane);
             }
             Verdict::Refused { reason } => {
-                let step = dissect(lane, current, reason, &self.cx);
-                self.steps.push(step);
+                let dissecting = dissection::dissect(current, reason, &self.cx);
+                self.steps.push(dissected(lane, dissecting));
+            }
+            Verdict::Partly { refused } => {
+                let dissecting = dissection::take_out(current, refused, &self.cx);
+                self.steps.push(dissected(lane, dissecting));
             }
         }
         Ok(())
     }
 
-    fn dissected(&mut self, lane: usize, unpacked: Arc<Unpacked>, dissected: Dissected) {
-        let Some(current) = &mut self.lanes[lane].current else { return };
+    fn dissected(&mut self, lane: usize, unpacked: Arc<Unpacked>, dissected: Dissected) -> Result<()> {
+        let Some(current) = &mut self.lanes[lane].current else { return Ok(()) };
         current.unpacked = Some(unpacked);
         self.changes += 1;
         match dissected {
@@ -325,19 +328,46 @@ impl<T: Transport> Driver<T> {
                 current.phase = Phase::Saving(self.changes);
             }
             Dissected::Record(reject) => {
-                let counters = &mut self.state.counters;
-                counters.refused += 1;
-                counters.types.refused.count(reject.kind, 1);
-                counters.types.settled.count(reject.kind, 1);
-                self.cx.metrics.refused(1);
-                match &self.keep {
-                    Keep::Durably(_) => {
-                        self.letters.push(letter(*reject, current.entry.head.epoch, &self.cx))
+                let epoch = current.entry.head.epoch;
+                self.refused(*reject, epoch);
+                self.settled(lane);
+            }
+            Dissected::Others(rejects) => {
+                let (range, epoch) = (current.range(), current.entry.head.epoch);
+                // What was delivered lies between what was refused.
+                let ends = rejects.iter().map(|(index, _)| *index).chain([range.end]);
+                let mut begin = range.start;
+                for end in ends {
+                    if begin < end {
+                        let counters = &mut self.state.counters;
+                        counters.delivered += u64::from(end - begin);
+                        counters.types.settled.add(&current.entry.census(begin..end)?);
+                        // Its own refusals count: one of them may be of an earlier record that these supersede.
+                        if matches!(self.keep, Keep::Durably(_)) {
+                            self.passed.add(&current.entry, begin..end)?;
+                        }
                     }
-                    Keep::InMemory(refusals) => refusals.push(*reject),
+                    begin = end + 1;
+                }
+                for (_, reject) in rejects {
+                    self.refused(reject, epoch);
                 }
                 self.settled(lane);
             }
+        }
+        Ok(())
+    }
+
+    /// A record is dead.
+    fn refused(&mut self, reject: Reject, epoch: Epoch) {
+        let counters = &mut self.state.counters;
+        counters.refused += 1;
+        counters.types.refused.count(reject.kind, 1);
+        counters.types.settled.count(reject.kind, 1);
+        self.cx.metrics.refused(1);
+        match &self.keep {
+            Keep::Durably(_) => self.letters.push(letter(reject, epoch, &self.cx)),
+            Keep::InMemory(refusals) => refusals.push(reject),
         }
     }
 
@@ -440,8 +470,10 @@ fn unpack(lane: usize, current: &Current, blocking: &Blocking) -> Step {
     Box::pin(async move { Stepped::Unpacked { lane, unpacked: job.await.and_then(|unpacked| unpacked) } })
 }
 
-/// Takes what was refused apart.
-fn dissect(lane: usize, current: &Current, reason: String, cx: &DriverCx) -> Step {
-    let dissecting = dissection::dissect(current, reason, cx);
+/// What was refused is taken apart.
+fn dissected(
+    lane: usize,
+    dissecting: impl Future<Output = Result<(Arc<Unpacked>, Dissected)>> + Send + 'static,
+) -> Step {
     Box::pin(async move { Stepped::Dissected { lane, dissected: dissecting.await } })
 }

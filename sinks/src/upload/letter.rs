@@ -35,10 +35,15 @@ pub(super) fn refusal(
 }
 
 fn read_back(format: Format, unpacked: &Unpacked, index: u32) -> Option<Record> {
+    let copy = &unpacked.places[index as usize].copy;
+    if !copy.is_empty() {
+        return rmp_serde::from_slice(copy).ok();
+    }
     let bytes = match format {
         Format::Json => [unpacked.record(index), b"\n"].concat(),
         // With the header, which stands before the first record.
         Format::Csv => unpacked.part(index..index + 1).to_vec(),
+        Format::Fhir | Format::OpenMhealth | Format::InfluxDb => return None,
     };
     decode_one(format, &bytes, Location { name: "body", line: 1 }).ok()
 }

@@ -48,6 +48,12 @@
 //! slice of what the outbox has and is not compressed: it must be the same bytes whichever version of a compressor is
 //! there. Acknowledgements that arrive while one is being saved are saved together.
 //!
+//! A receiver that takes a body but for some records, and says which ([`Outcome::Partly`]), is not sent it again: those are dead
+//! letters and the others delivered, in one acknowledgement.
+//!
+//! What is refused must be a record again, to be put in once more. It is read back from the body; where nothing reads the
+//! body's format, the index of the entry carries a copy of each record in MessagePack.
+//!
 //! # The driver's state
 //!
 //! By lane, the number before which all of its bodies are settled; where everything is; what is left of refused

@@ -1,7 +1,9 @@
 //! [`Packer`]: from records to bodies, one open in each lane.
 
-use afferent_core::{Record, Reject, Rejects};
-use afferent_formats::{Encoder, Format};
+use std::collections::HashSet;
+
+use afferent_core::{Record, RecordId, Reject, Rejects};
+use afferent_formats::{DecoderOptions, Encoder};
 
 use super::{
     Framing, Settings,
@@ -28,6 +30,8 @@ pub(super) struct Draft {
 pub(super) struct Packer {
     encoder: Box<dyn Encoder>,
     framing: Framing,
+    /// Nothing reads records back from bodies: each is kept beside them.
+    copies: bool,
     records: usize,
     bytes: usize,
     lanes: Vec<Open>,
@@ -39,11 +43,17 @@ struct Open {
     plain: Vec<u8>,
     places: Vec<Place>,
     types: Vec<OfType>,
+    /// Of a Bundle, the records in it.
+    ids: HashSet<RecordId>,
     ordinal: u32,
     waits: bool,
 }
 
 impl Open {
+    fn has(&self, id: RecordId) -> bool {
+        self.ids.contains(&id)
+    }
+
     /// Adds `record`, which lies at `place`.
     fn push(&mut self, place: Place, record: &Record) {
         let is_its = |of_type: &OfType| of_type.kind == record.kind;
@@ -68,13 +78,13 @@ impl Open {
 impl Packer {
     pub(super) fn new(settings: &Settings) -> Packer {
         Packer {
-            encoder: settings.format.encoder(),
-            framing: match settings.format {
-                Format::Json => settings.framing,
-                // Rows of CSV are lines, whatever is said of JSON.
-                Format::Csv => Framing::Lines,
+            encoder: settings.encoder().expect("invariant: a sink opens only with a format that is written"),
+            framing: settings.framing(),
+            copies: settings.format.decoder(DecoderOptions::default()).is_none(),
+            records: match settings.framing() {
+                Framing::Single => 1,
+                _ => settings.batch.records,
             },
-            records: settings.batch.records,
             bytes: usize::try_from(settings.batch.bytes.0).unwrap_or(usize::MAX),
             lanes: (0..settings.lanes).map(|_| Open::default()).collect(),
         }
@@ -83,6 +93,10 @@ impl Packer {
     /// Adds a record to the body of its lane; bodies that are full go to `closed`, a record that has no form to `rejects`.
     pub(super) fn push(&mut self, record: &Record, closed: &mut Vec<Draft>, rejects: &mut Rejects) {
         let lane = self.lane_of(record);
+        // A server carries out the entries of a Bundle in an order of its own.
+        if self.framing.is_bundle() && self.lanes[lane].has(record.id) {
+            self.close(lane, closed);
+        }
         // It may delete a sample of any lane: what came before must lie before it.
         let waits = record.is_deletion() && record.subject.is_none();
         if waits {
@@ -108,6 +122,9 @@ impl Packer {
             }
         }
         self.lanes[lane].waits |= waits;
+        if self.framing.is_bundle() {
+            self.lanes[lane].ids.insert(record.id);
+        }
         if self.lanes[lane].places.len() >= self.records || self.lanes[lane].plain.len() >= self.bytes {
             self.close(lane, closed);
         }
@@ -139,9 +156,9 @@ impl Packer {
     fn begin(&mut self, lane: usize) -> &mut Open {
         let open = &mut self.lanes[lane];
         if open.plain.is_empty() {
-            match self.framing {
-                Framing::Array => open.plain.push(b'['),
-                Framing::Lines => self.encoder.header(&mut open.plain),
+            open.plain.extend_from_slice(self.framing.begin());
+            if self.framing == Framing::Lines {
+                self.encoder.header(&mut open.plain);
             }
         }
         open
@@ -156,14 +173,15 @@ impl Packer {
             open.plain.truncate(offset);
             return Err(format!("it is {length} bytes long, and {MAX_RECORD_BYTES} are allowed in a body"));
         }
-        if self.framing == Framing::Array {
+        if self.framing != Framing::Lines {
             // Instead of the line end.
             open.plain.pop();
             open.plain.push(b',');
         }
         let (offset, length) = (offset as u32, length as u32);
         let (id, change, revision) = (record.id, record.change, record.revision);
-        Ok(Place { offset, length, id, change, revision, of_type: 0 })
+        let copy = if self.copies { rmp_serde::to_vec(record).unwrap_or_default() } else { Vec::new() };
+        Ok(Place { offset, length, id, change, revision, of_type: 0, copy })
     }
 
     fn close(&mut self, lane: usize, closed: &mut Vec<Draft>) {
@@ -173,10 +191,11 @@ impl Packer {
             open.plain.clear();
             return;
         }
-        if framing == Framing::Array {
+        if framing != Framing::Lines {
             open.plain.pop();
-            open.plain.push(b']');
+            open.plain.extend_from_slice(framing.end());
         }
+        open.ids.clear();
         closed.push(Draft {
             lane: lane as u16,
             ordinal: open.ordinal,

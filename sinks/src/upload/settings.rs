@@ -6,7 +6,10 @@ use afferent_core::{
     Problem,
     config::{Guarantee, Size, Span},
 };
-use afferent_formats::Format;
+use afferent_formats::{
+    Encoder, Format,
+    fhir::{FhirEncoder, Patient, Shape},
+};
 use serde::Deserialize;
 
 /// Most lanes: each may hold an open body and has a connection of its own.
@@ -21,8 +24,10 @@ pub const MIN_OUTBOX_BYTES: u64 = 1 << 20;
 pub struct Settings {
     /// What records are written in.
     pub format: Format,
-    /// How JSON records are put together in a body.
+    /// How records are put together in a body.
     pub framing: Framing,
+    /// How FHIR refers to people.
+    pub patient: Patient,
     /// How bodies are compressed.
     pub compression: Compression,
     /// When a body is closed.
@@ -44,6 +49,7 @@ impl Default for Settings {
         Settings {
             format: Format::default(),
             framing: Framing::default(),
+            patient: Patient::default(),
             compression: Compression::default(),
             batch: BatchLimits::default(),
             lanes: DEFAULT_LANES,
@@ -61,9 +67,26 @@ pub const DEFAULT_LANES: u16 = 4;
 pub const DEFAULT_OUTBOX_BYTES: u64 = 1 << 30;
 
 impl Settings {
+    /// The framing, if it is one of the format's; otherwise the format's usual one.
+    pub(super) fn framing(&self) -> Framing {
+        let those = Framing::of(self.format);
+        if those.contains(&self.framing) { self.framing } else { those[0] }
+    }
+
+    /// What writes records; `None` if the format is only read.
+    pub(super) fn encoder(&self) -> Option<Box<dyn Encoder>> {
+        match self.format {
+            Format::Fhir => {
+                let shape = if self.framing().is_bundle() { Shape::Entry } else { Shape::Resource };
+                Some(Box::new(FhirEncoder::new(shape, self.patient)))
+            }
+            format => format.encoder(),
+        }
+    }
+
     /// Everything that is wrong with them; the paths are those that the configurations of uploading sinks have in common.
     pub fn check(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = self.format.check_written().into_iter().collect();
         if self.lanes == 0 || self.lanes > MAX_LANES {
             problems.push(Problem::new("lanes", format!("expected 1 to {MAX_LANES}, found {}", self.lanes)));
         }
@@ -121,15 +144,79 @@ impl Default for BatchLimits {
     }
 }
 
-/// How JSON records are put together in a body.
+/// How records are put together in a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Framing {
     /// One JSON array.
     #[default]
     Array,
-    /// One object a line (NDJSON).
+    /// One record a line: NDJSON, rows of CSV.
     Lines,
+    /// One record a body.
+    Single,
+    /// A FHIR Bundle of which all or nothing is carried out.
+    Transaction,
+    /// A FHIR Bundle of which each entry is carried out for itself.
+    Batch,
+}
+
+impl Framing {
+    /// The framings of a format, the usual one first.
+    pub fn of(format: Format) -> &'static [Framing] {
+        match format {
+            Format::Json => &[Framing::Array, Framing::Lines, Framing::Single],
+            Format::Csv | Format::InfluxDb => &[Framing::Lines],
+            Format::OpenMhealth => &[Framing::Array, Framing::Lines, Framing::Single],
+            Format::Fhir => &[Framing::Transaction, Framing::Batch, Framing::Lines, Framing::Single],
+        }
+    }
+
+    /// What is wrong with it as the `framing` of bodies of `format`, if it is none of that format's.
+    pub(crate) fn check(self, format: Format) -> Option<Problem> {
+        let those = Framing::of(format);
+        (!those.contains(&self)).then(|| {
+            let names = those.iter().map(|framing| format!("`{}`", framing.name()));
+            Problem::new("framing", "bodies of this format are not put together like that").help(format!(
+                "it can be {}; without it, it is the first of these",
+                names.collect::<Vec<_>>().join(", ")
+            ))
+        })
+    }
+
+    /// As configuration names it.
+    fn name(self) -> &'static str {
+        match self {
+            Framing::Array => "array",
+            Framing::Lines => "lines",
+            Framing::Single => "single",
+            Framing::Transaction => "transaction",
+            Framing::Batch => "batch",
+        }
+    }
+
+    pub(super) fn is_bundle(self) -> bool {
+        matches!(self, Framing::Transaction | Framing::Batch)
+    }
+
+    /// What stands before the first record.
+    pub(super) fn begin(self) -> &'static [u8] {
+        match self {
+            Framing::Array => b"[",
+            Framing::Lines | Framing::Single => b"",
+            Framing::Transaction => b"{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[",
+            Framing::Batch => b"{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[",
+        }
+    }
+
+    /// What stands behind the last one.
+    pub(super) fn end(self) -> &'static [u8] {
+        match self {
+            Framing::Array => b"]",
+            Framing::Lines | Framing::Single => b"",
+            Framing::Transaction | Framing::Batch => b"]}",
+        }
+    }
 }
 
 /// How bodies are compressed.

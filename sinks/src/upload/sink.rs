@@ -245,6 +245,9 @@ impl<T: Transport> Sink for Upload<T> {
     type Item = Record;
 
     async fn open(&mut self, cx: SinkCx) -> Result<Opened> {
+        if self.settings.encoder().is_none() {
+            return Err(Error::config("`format` of the sink can't be written"));
+        }
         let mut transport = self.transport.take().ok_or_else(|| Error::bug("a sink was opened twice"))?;
         transport.open(&cx).await?;
         let metrics = Metrics::new(&cx.pipeline, &cx.stage);

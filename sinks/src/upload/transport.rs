@@ -17,6 +17,11 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// It has taken the body but for some of its records, and would refuse those again.
+    Partly {
+        /// Which, counted from 0 in the order of the body, and why.
+        refused: Vec<(u32, String)>,
+    },
     /// It refuses the credentials: nothing is sent but a try now and then, and everything is kept.
     Unauthorized {
         /// Why.

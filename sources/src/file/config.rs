@@ -25,17 +25,17 @@ pub struct Config {
 
 impl Configure for Config {
     fn check(&self) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = self.format.check_read().into_iter().collect();
         if self.path.is_empty() {
-            return vec![Problem::new("path", "expected the path of a file or a glob, found an empty text")];
-        }
-        match ::glob::Pattern::new(&self.path) {
-            Ok(_) => Vec::new(),
-            Err(error) => vec![
+            problems.push(Problem::new("path", "expected the path of a file or a glob, found an empty text"));
+        } else if let Err(error) = ::glob::Pattern::new(&self.path) {
+            problems.push(
                 Problem::new("path", format!("not a glob: {}", error.msg))
                     .help("write `[*]`, `[?]` or `[[]` for these characters themselves")
                     .span(error.pos..self.path.len()),
-            ],
+            );
         }
+        problems
     }
 
     fn resolve(&mut self, base: &Path) {

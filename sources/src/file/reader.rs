@@ -173,7 +173,9 @@ impl Reader {
             return Ok(true);
         }
         let name = mark.path.display().to_string();
-        let mut decoder = self.config.format.decoder(DecoderOptions { strict: self.config.strict });
+        let decoder = self.config.format.decoder(DecoderOptions { strict: self.config.strict });
+        let mut decoder =
+            decoder.ok_or_else(|| Error::config("`format` of the `file` source can't be read"))?;
         if mark.offset > 0 && self.config.format == Format::Csv {
             self.read_header(&file, &name, &mut *decoder)?;
         }

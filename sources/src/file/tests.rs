@@ -126,14 +126,14 @@ async fn many_files_are_read_and_resumed_anywhere() {
 #[tokio::test]
 async fn csv_is_resumed_anywhere() {
     let surroundings = small_limits(2);
-    let (mut encoder, mut expected) = (Format::Csv.encoder(), Vec::new());
+    let (mut encoder, mut expected) = (Format::Csv.encoder().unwrap(), Vec::new());
     for (file, begin) in [("a.csv", 0), ("b.csv", 10)] {
         let mut bytes = Vec::new();
         encoder.header(&mut bytes);
         for number in begin..begin + 7 {
             let mut batch = afferent_core::Batch::new();
             let at = afferent_formats::Location { name: "", line: 1 };
-            Format::Json.decoder(Default::default()).decode(
+            Format::Json.decoder(Default::default()).unwrap().decode(
                 line(number).as_bytes(),
                 at,
                 &mut batch,

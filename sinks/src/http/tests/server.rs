@@ -18,43 +18,43 @@ use tokio_rustls::TlsAcceptor;
 
 /// What a server was sent.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) path: String,
-    pub(super) version: Version,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
     /// A header's value, or an empty text.
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Full<Bytes>>;
 type Answers = Arc<dyn Fn(&Seen, usize) -> Answer + Send + Sync>;
 
 /// An answer without a body.
-pub(super) fn status(status: u16) -> Answer {
+pub(crate) fn status(status: u16) -> Answer {
     Response::builder().status(status).body(Full::default()).unwrap()
 }
 
 /// An answer of JSON.
-pub(super) fn json(status: u16, text: serde_json::Value) -> Answer {
+pub(crate) fn json(status: u16, text: serde_json::Value) -> Answer {
     Response::builder().status(status).body(Full::new(text.to_string().into())).unwrap()
 }
 
 /// Serves on a port of its own until the test ends.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
     /// HTTP/1.1 without TLS. Each answer may depend on what was sent, and on how many requests came before.
-    pub(super) async fn plain(answer: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Server {
+    pub(crate) async fn plain(answer: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static) -> Server {
         let (seen, answers): (Arc<Mutex<Vec<Seen>>>, Answers) = (Arc::default(), Arc::new(answer));
         let all = seen.clone();
         let address = listen(move |stream| serve(stream, false, all.clone(), answers.clone())).await;
@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// With TLS, and HTTP/2 where both offer it.
-    pub(super) async fn tls(
+    pub(crate) async fn tls(
         config: rustls::ServerConfig,
         answer: impl Fn(&Seen, usize) -> Answer + Send + Sync + 'static,
     ) -> Server {
@@ -83,23 +83,23 @@ impl Server {
     }
 
     /// The address for clients that need no TLS.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// What it was sent so far.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// The paths it was asked for so far.
-    pub(super) fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.seen().into_iter().map(|request| request.path).collect()
     }
 }
 
 /// Hands each connection to `handle`.
-pub(super) async fn listen<F>(mut handle: impl FnMut(TcpStream) -> F + Send + 'static) -> SocketAddr
+pub(crate) async fn listen<F>(mut handle: impl FnMut(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -115,22 +115,22 @@ where
 
 /// An address of this machine at which nobody listens: while it lives, nobody else is given its port.
 #[derive(Debug)]
-pub(super) struct Nobody(TcpSocket);
+pub(crate) struct Nobody(TcpSocket);
 
 impl Nobody {
-    pub(super) fn new() -> Nobody {
+    pub(crate) fn new() -> Nobody {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         Nobody(socket)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }
 }
 
 /// Reads a request of HTTP/1.1, whole.
-pub(super) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+pub(crate) async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut read = Vec::new();
     loop {
         let mut buffer = [0; 4096];

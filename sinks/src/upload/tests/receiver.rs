@@ -18,6 +18,8 @@ pub(super) struct Script {
     pub(super) too_many: f64,
     pub(super) later: f64,
     pub(super) slow: f64,
+    /// Whether it takes what it can of a body, and refuses only single records of it.
+    pub(super) partly: bool,
     /// Most records that it takes in a body.
     pub(super) most: Option<u32>,
     /// Attempts, counted over all lives, during which it refuses the credentials.
@@ -36,8 +38,8 @@ struct Inner {
     random: Random,
     poison: BTreeSet<(RecordId, Change)>,
     attempts: u64,
-    /// Every body that was ever seen, applied or not.
-    bodies: BTreeMap<Key, (bytes::Bytes, bool)>,
+    /// Every body that was ever seen, and what was answered when it was applied.
+    bodies: BTreeMap<Key, (bytes::Bytes, Option<Outcome>)>,
     applied: Vec<(RecordId, Change)>,
     repeats: u64,
 }
@@ -62,8 +64,8 @@ impl Receiver {
     /// From now on it answers.
     pub(super) fn heal(&self) {
         let mut inner = self.inner();
-        let most = inner.script.most;
-        inner.script = Script { most, ..Script::default() };
+        let Script { most, partly, .. } = inner.script;
+        inner.script = Script { most, partly, ..Script::default() };
     }
 
     pub(super) fn refuse(&self, id: RecordId) {
@@ -107,19 +109,24 @@ impl Inner {
     /// Takes a body, or says why not.
     fn apply(&mut self, body: &SealedBody) -> Outcome {
         let (_, applied) = self.bodies.get_mut(&body.key).expect("it was noted");
-        if *applied {
+        if let Some(answer) = applied {
             self.repeats += 1;
-            return Outcome::Delivered;
+            return answer.clone();
         }
         let records = records(body);
         assert_eq!(records.len(), body.records as usize, "a body says how many records it has");
         let too_long = self.script.most.is_some_and(|most| body.records > most);
-        if too_long || records.iter().any(|record| self.poison.contains(record)) {
+        let (poison, good): (Vec<_>, Vec<_>) =
+            (0..).zip(records).partition(|(_, record)| self.poison.contains(record));
+        if too_long || !self.script.partly && !poison.is_empty() {
             return Outcome::Refused { reason: "scripted: 400".to_owned() };
         }
-        *applied = true;
-        self.applied.extend(records);
-        Outcome::Delivered
+        let refused: Vec<_> =
+            poison.into_iter().map(|(index, _)| (index, "scripted: 400".to_owned())).collect();
+        let answer = if refused.is_empty() { Outcome::Delivered } else { Outcome::Partly { refused } };
+        *applied = Some(answer.clone());
+        self.applied.extend(good.into_iter().map(|(_, record)| record));
+        answer
     }
 }
 
@@ -136,7 +143,7 @@ impl Transport for Scripted {
         let (script, roll, late) = {
             let mut inner = self.0.inner();
             inner.attempts += 1;
-            let content = inner.bodies.entry(body.key).or_insert_with(|| (body.content.clone(), false));
+            let content = inner.bodies.entry(body.key).or_insert_with(|| (body.content.clone(), None));
             assert!(content.0 == body.content, "a key names one body for ever");
             let slow = inner.script.slow;
             let late = inner.random.chance(slow).then(|| inner.random.below(5_000));

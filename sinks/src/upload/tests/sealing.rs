@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use afferent_core::{Batch, Epoch, Incarnation, Name, Record, testing::TestClock};
+use afferent_formats::Format;
 use tokio::sync::mpsc;
 
 use super::world::record;
 use crate::upload::{
-    BatchLimits, Compression, MAX_LANES, Settings,
+    BatchLimits, Compression, Framing, MAX_LANES, Settings,
     feed::Made,
+    packer::Packer,
     sealing::{Sealed, Sealer, Sealing},
 };
 
@@ -53,4 +55,63 @@ fn a_body_is_counted_before_it_is_handed_on() {
         }
         assert_eq!((records, made.get()), (500 * ROUNDS, settled));
     });
+}
+
+/// Scenario: records of which some come twice, corrected or deleted, in one epoch, as each kind of Bundle. Guarantees: G2 and G3, no
+/// Bundle holds two entries of a record, because a server carries them out in an order of its own; each is whole JSON, and so
+/// is each part that a refused one is taken apart into.
+#[test]
+fn a_bundle_holds_a_record_once() {
+    use afferent_core::RecordId;
+    for framing in [Framing::Transaction, Framing::Batch] {
+        let settings = Settings { format: Format::Fhir, framing, lanes: 1, ..Settings::default() };
+        let mut packer = Packer::new(&settings);
+        let (mut closed, mut rejects) = (Vec::new(), Vec::new());
+        let mut corrected = record(2, Some("ada"));
+        corrected.revision = 1;
+        let deleted = Record::deleted(RecordId::from_u128(1), None);
+        let records = [record(1, Some("ada")), record(2, Some("ada")), record(3, None), corrected, deleted];
+        for record in &records {
+            packer.push(record, &mut closed, &mut rejects);
+        }
+        packer.finish(&mut closed);
+        assert!(rejects.is_empty(), "{rejects:?}");
+        let bundles: Vec<serde_json::Value> =
+            closed.iter().map(|draft| serde_json::from_slice(&draft.plain).unwrap()).collect();
+        let methods = |bundle: &serde_json::Value| {
+            let entries = bundle["entry"].as_array().unwrap().iter();
+            entries.map(|entry| entry["request"]["method"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let expected: [&[&str]; 2] = [&["POST", "POST", "POST"], &["PUT", "DELETE"]];
+        assert_eq!(bundles.iter().map(methods).collect::<Vec<_>>(), expected);
+        assert!(bundles.iter().all(|bundle| bundle["resourceType"] == "Bundle"));
+        assert!(closed[0].ordinal == 0 && closed[1].ordinal == 1);
+        let first = &closed[0];
+        for place in &first.places {
+            let entry = &first.plain[place.offset as usize..(place.offset + place.length) as usize];
+            assert!(serde_json::from_slice::<serde_json::Value>(entry).is_ok());
+        }
+    }
+}
+
+/// Scenario: records as bodies of one, in each format that has such. Guarantees: G4, each body is its record and nothing else; what
+/// has no form is a reject, and leaves no body.
+#[test]
+fn a_body_may_be_one_record() {
+    for format in [Format::Json, Format::Fhir, Format::OpenMhealth] {
+        let settings = Settings { format, framing: Framing::Single, lanes: 1, ..Settings::default() };
+        let mut packer = Packer::new(&settings);
+        let (mut closed, mut rejects) = (Vec::new(), Vec::new());
+        for number in 0..3 {
+            packer.push(&record(number, Some("ada")), &mut closed, &mut rejects);
+        }
+        let untyped = Record { kind: None, ..record(3, Some("ada")) };
+        packer.push(&untyped, &mut closed, &mut rejects);
+        packer.finish(&mut closed);
+        assert_eq!((closed.len(), rejects.len()), (3, 1), "{format:?}");
+        for draft in &closed {
+            assert!(serde_json::from_slice::<serde_json::Value>(&draft.plain).unwrap().is_object());
+            assert_eq!(draft.places[0].length as usize, draft.plain.len());
+        }
+    }
 }

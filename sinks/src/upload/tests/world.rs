@@ -115,6 +115,7 @@ impl World {
             too_many: misbehaves(0.1),
             later: misbehaves(0.1),
             slow: misbehaves(1.0),
+            partly: seed.is_multiple_of(3),
             ..Script::default()
         };
         if random.chance(0.3) {

@@ -1,0 +1,201 @@
+//! Where a record comes from: source, device, metadata; as HealthKitOnFHIR's extensions
+//! (StanfordBDHG/HealthKitOnFHIR at 25b9ca3, `FHIRExtensionBuilder+Source.swift`, `…+Metadata.swift`).
+
+use std::sync::Arc;
+
+use afferent_core::{MetaValue, Metadata, Name, Origin, Record, record::Device};
+
+use super::{code::Codes, text::write_string};
+use crate::{decimal::write_decimal, zones::Zones};
+
+/// Of how many origins what is written is kept: a person has a few devices and apps, each in a few versions.
+const MAX_ORIGINS: usize = 64;
+
+/// Base of the extensions' addresses.
+const BASE: &str = "https://bdh.stanford.edu/fhir/defs/";
+
+/// Origins that have come. Records of one origin share it, so it is known by its address.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    known: Vec<(Arc<Origin>, Written)>,
+    last: usize,
+}
+
+/// What is written of an origin.
+#[derive(Debug)]
+struct Written {
+    /// `,"device":{…}` if its device has a name.
+    device: Vec<u8>,
+    /// Extensions, separated by commas.
+    extensions: Vec<u8>,
+}
+
+impl Origins {
+    fn of(&mut self, origin: &Arc<Origin>) -> &Written {
+        let is_it = |(known, _): &(Arc<Origin>, Written)| Arc::ptr_eq(known, origin);
+        if !self.known.get(self.last).is_some_and(is_it) {
+            self.last = self.known.iter().position(is_it).unwrap_or_else(|| {
+                if self.known.len() == MAX_ORIGINS {
+                    self.known.clear();
+                }
+                self.known.push((origin.clone(), written(origin)));
+                self.known.len() - 1
+            });
+        }
+        &self.known[self.last].1
+    }
+}
+
+/// Appends `,"device":{…},"extension":[…]`, as far as there is something to say.
+pub(super) fn write_provenance(
+    record: &Record,
+    origins: &mut Origins,
+    codes: &mut Codes,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let mut separator: &[u8] = b",\"extension\":[";
+    if let Some(origin) = &record.origin {
+        let Written { device, extensions } = origins.of(origin);
+        out.extend_from_slice(device);
+        if !extensions.is_empty() {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(extensions);
+            separator = b",";
+        }
+    }
+    if let Some(metadata) = &record.metadata {
+        let begin = out.len();
+        out.extend_from_slice(separator);
+        match write_metadata(metadata, codes, out)? {
+            true => separator = b",",
+            false => out.truncate(begin),
+        }
+    }
+    if separator == b"," {
+        out.push(b']');
+    }
+    Ok(())
+}
+
+fn written(origin: &Origin) -> Written {
+    let Origin { name, bundle, version, product, os, device } = origin;
+    let (mut native, mut extensions) = (Vec::new(), Vec::new());
+    if let Some(device) = device {
+        let Device { name, manufacturer, model, hardware, firmware, software } = device;
+        if let Some(shown) = [name, model].into_iter().flatten().find(|text| !text.is_empty()) {
+            native.extend_from_slice(b",\"device\":{\"display\":");
+            write_string(shown, &mut native);
+            native.push(b'}');
+        }
+        let entries = [
+            ("name", name),
+            ("manufacturer", manufacturer),
+            ("model", model),
+            ("hardwareVersion", hardware),
+            ("firmwareVersion", firmware),
+            ("softwareVersion", software),
+        ];
+        write_extension("sourceDevice", &[], &entries, &mut extensions);
+    }
+    let mut source = Vec::new();
+    write_extension(
+        "sourceRevision/source",
+        &[],
+        &[("name", name), ("bundleIdentifier", bundle)],
+        &mut source,
+    );
+    let entries = [("version", version), ("productType", product), ("OSVersion", os)];
+    write_extension("sourceRevision", &source, &entries, &mut extensions);
+    Written { device: native, extensions }
+}
+
+/// Appends the extension `name` with `nested` and with a text for each entry, after a comma if it is not the first; nothing if
+/// it would be empty.
+fn write_extension(name: &str, nested: &[u8], entries: &[(&str, &Option<Name>)], out: &mut Vec<u8>) {
+    let begin = out.len();
+    if begin > 0 {
+        out.push(b',');
+    }
+    out.extend_from_slice(b"{\"extension\":[");
+    out.extend_from_slice(nested);
+    let mut is_empty = nested.is_empty();
+    for (key, text) in entries {
+        let Some(text) = text.as_ref().filter(|text| !text.is_empty()) else { continue };
+        if !is_empty {
+            out.push(b',');
+        }
+        is_empty = false;
+        out.extend_from_slice(b"{\"url\":\"");
+        for part in [BASE, name, "/", key] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        out.extend_from_slice(b"\",\"valueString\":");
+        write_string(text, out);
+        out.push(b'}');
+    }
+    if is_empty {
+        out.truncate(begin);
+        return;
+    }
+    out.extend_from_slice(b"],\"url\":\"");
+    out.extend_from_slice(BASE.as_bytes());
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\"}");
+}
+
+/// Appends the extension of the metadata; whether there was anything to say.
+fn write_metadata(metadata: &Metadata, codes: &mut Codes, out: &mut Vec<u8>) -> Result<bool, String> {
+    let mut separator: &[u8] = b"{\"extension\":[";
+    for (key, value) in metadata.iter() {
+        if matches!(value, MetaValue::String(text) if text.is_empty()) {
+            continue;
+        }
+        out.extend_from_slice(separator);
+        separator = b",";
+        out.extend_from_slice(b"{\"url\":\"");
+        out.extend_from_slice(BASE.as_bytes());
+        out.extend_from_slice(b"metadata/");
+        write_segment(key, out);
+        out.extend_from_slice(b"\",\"value");
+        match value {
+            MetaValue::String(text) => {
+                out.extend_from_slice(b"String\":");
+                write_string(text, out);
+            }
+            MetaValue::Number(number) => {
+                out.extend_from_slice(b"Decimal\":");
+                write_decimal(*number, out)?;
+            }
+            MetaValue::Bool(true) => out.extend_from_slice(b"Boolean\":true"),
+            MetaValue::Bool(false) => out.extend_from_slice(b"Boolean\":false"),
+            MetaValue::Date(time) => {
+                out.extend_from_slice(b"DateTime\":");
+                Zones::default().write_time(None, *time, out)?;
+            }
+            MetaValue::Quantity(number, unit) => {
+                out.extend_from_slice(b"Quantity\":");
+                codes.of(None, Some(*unit)).write_quantity(*number, out)?;
+            }
+        }
+        out.push(b'}');
+    }
+    if separator == b"," {
+        out.extend_from_slice(b"],\"url\":\"");
+        out.extend_from_slice(BASE.as_bytes());
+        out.extend_from_slice(b"metadata\"}");
+    }
+    Ok(separator == b",")
+}
+
+/// Appends `key` as a segment of an address (RFC 3986 §2.3).
+fn write_segment(key: &str, out: &mut Vec<u8>) {
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte),
+            _ => {
+                let digit = |number: u8| b"0123456789ABCDEF"[usize::from(number)];
+                out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! SMART backend services.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PublicKeyData};
+use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
+
+use super::*;
+use crate::http::tests::server::status;
+
+/// The last bytes of a SubjectPublicKeyInfo of P-384: an uncompressed point.
+const POINT_BYTES: usize = 97;
+
+/// Scenario: a server that gives tokens for signed assertions, and refuses the first token. Guarantees: the request has the
+/// form of RFC 7523, its signature is the key's, no assertion comes twice.
+#[tokio::test]
+async fn assertions_are_exchanged_for_tokens() {
+    let server = Server::plain(|request, before| match (request.path.as_str(), before) {
+        ("/token", _) => answer(200, json!({ "access_token": format!("t{before}"), "expires_in": 300 })),
+        (_, 1) => status(401),
+        _ => status(200),
+    })
+    .await;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+    let token_url = format!("{}/token", server.url());
+    let smart = json!({
+        "token_url": token_url, "client_id": "afferent", "private_key": key.serialize_pem(),
+        "key_id": "k1", "scope": "system/Observation.c",
+    });
+    let around = Surroundings::new();
+    let config = config(json!({ "url": format!("{}/fhir", server.url()), "auth": { "smart": smart } }));
+    let mut transport = FhirServer::new(config);
+    transport.open(&around.sink(None, 1)).await.unwrap();
+    assert!(matches!(transport.send(&body(1)).await, Outcome::Unauthorized { .. }));
+    assert_eq!(transport.send(&body(1)).await, Outcome::Delivered);
+    assert_eq!(server.paths(), ["/token", "/fhir", "/token", "/fhir"]);
+    let seen = server.seen();
+    assert_eq!(seen[3].header("authorization"), "Bearer t2");
+    let public = key.subject_public_key_info();
+    let public = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &public[public.len() - POINT_BYTES..]);
+    let mut ids = Vec::new();
+    for request in [&seen[0], &seen[2]] {
+        assert_eq!(request.header("authorization"), "");
+        let form: Vec<(String, String)> = form_urlencoded::parse(&request.body).into_owned().collect();
+        let field = |name: &str| form.iter().find(|(key, _)| key == name).unwrap().1.clone();
+        assert_eq!(field("grant_type"), "client_credentials");
+        assert_eq!(field("scope"), "system/Observation.c");
+        assert_eq!(field("client_assertion_type"), "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        let assertion = field("client_assertion");
+        let (signed, signature) = assertion.rsplit_once('.').unwrap();
+        public.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+        let part =
+            |text: &str| -> Json { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap() };
+        let (header, claims) = signed.split_once('.').unwrap();
+        assert_eq!(part(header), json!({ "alg": "ES384", "kid": "k1", "typ": "JWT" }));
+        let claims = part(claims);
+        assert_eq!((&claims["iss"], &claims["sub"]), (&json!("afferent"), &json!("afferent")));
+        assert_eq!(claims["aud"], token_url.as_str());
+        // The surroundings' clock shows 2025-06-01T00:00:00Z when they begin.
+        assert!((1_748_736_300..1_748_736_400).contains(&claims["exp"].as_i64().unwrap()), "{claims}");
+        ids.push(claims["jti"].as_str().unwrap().to_owned());
+    }
+    assert_ne!(ids[0], ids[1]);
+}
+
+/// Scenario: what is no key that SMART signs with. Guarantees: G8 and G11, it is told, nothing is sent, and the key is not shown.
+#[tokio::test]
+async fn other_keys_are_refused() {
+    let server = Server::plain(|_, _| status(200)).await;
+    let other = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+    for key in [other.as_str(), "hush", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+        let smart =
+            json!({ "token_url": format!("{}/token", server.url()), "client_id": "me", "private_key": key });
+        let around = Surroundings::new();
+        let config = config(json!({ "url": server.url(), "auth": { "smart": smart } }));
+        let mut transport = FhirServer::new(config);
+        transport.open(&around.sink(None, 1)).await.unwrap();
+        let Outcome::Unauthorized { reason } = transport.send(&body(1)).await else { panic!("it was sent") };
+        assert!(reason.contains("P-384") && !reason.contains("hush") && !reason.contains("AAAA"), "{reason}");
+        assert!(server.seen().is_empty());
+    }
+}
