@@ -4,21 +4,33 @@
 //! |---|---|
 //! | [`wire`] | `format = "json"`: NDJSON |
 //! | [`csv`] | `format = "csv"`: CSV with a header |
-//! | [`msgpack`] | records on disk queues |
+//! | [`msgpack`] | records on disk queues; `format = "msgpack"`: the wire form as MessagePack |
+//! | [`health_kit_reporter`] | `format = "health_kit_reporter"`: the Flutter plugin's events and samples |
+//! | [`health_auto_export`] | `format = "health_auto_export"`: the app's exports and requests |
+//! | [`react_native_healthkit`] | `format = "react_native_healthkit"`: the library's samples, as JSON |
+//! | [`document`] | how dialects whose bodies are JSON documents are read |
 //! | [`identity`] | ids of records that come without one |
 
 mod cache;
 mod context;
 pub mod csv;
+pub mod document;
 mod draft;
+pub mod health_auto_export;
+pub mod health_kit_reporter;
 pub mod identity;
+mod json;
 pub mod msgpack;
+pub mod react_native_healthkit;
 mod splitter;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod unescape;
 pub mod wire;
+mod workouts;
+mod writer;
 
-use afferent_core::{Batch, Record, Rejects};
+use afferent_core::{Batch, Problem, Record, Rejects};
 use serde::{Deserialize, Serialize};
 
 pub use self::splitter::Splitter;
@@ -33,6 +45,18 @@ pub enum Format {
     /// CSV with a header.
     #[serde(rename = "csv")]
     Csv,
+    /// The wire form as MessagePack.
+    #[serde(rename = "msgpack")]
+    Msgpack,
+    /// Events and samples of the Flutter plugin of that name.
+    #[serde(rename = "health_kit_reporter")]
+    HealthKitReporter,
+    /// Exports and requests of the app of that name.
+    #[serde(rename = "health_auto_export")]
+    HealthAutoExport,
+    /// Samples of the library of that name, as JSON.
+    #[serde(rename = "react_native_healthkit")]
+    ReactNativeHealthkit,
 }
 
 /// How a decoder treats what it does not know.
@@ -43,21 +67,101 @@ pub struct DecoderOptions {
 }
 
 impl Format {
-    /// A new decoder, for one file or stream: what it has read so far (a CSV header) belongs to that.
-    pub fn decoder(self, options: DecoderOptions) -> Box<dyn Decoder> {
+    /// All of them.
+    pub const ALL: &[Format] = &[
+        Format::Json,
+        Format::Csv,
+        Format::Msgpack,
+        Format::HealthKitReporter,
+        Format::HealthAutoExport,
+        Format::ReactNativeHealthkit,
+    ];
+
+    /// Its name in `format = "…"`.
+    pub fn name(self) -> &'static str {
         match self {
-            Format::Json => Box::new(wire::WireDecoder::new(options)),
-            Format::Csv => Box::new(csv::CsvDecoder::new(options)),
+            Format::Json => "json",
+            Format::Csv => "csv",
+            Format::Msgpack => "msgpack",
+            Format::HealthKitReporter => "health_kit_reporter",
+            Format::HealthAutoExport => "health_auto_export",
+            Format::ReactNativeHealthkit => "react_native_healthkit",
         }
     }
 
-    /// A new encoder.
-    pub fn encoder(self) -> Box<dyn Encoder> {
-        match self {
+    /// A new decoder, for one file or stream: what it has read so far (a CSV header) belongs to that. `None` if this form is
+    /// only written.
+    pub fn decoder(self, options: DecoderOptions) -> Option<Box<dyn Decoder>> {
+        Some(match self {
+            Format::Json => Box::new(wire::WireDecoder::new(options)),
+            Format::Csv => Box::new(csv::CsvDecoder::new(options)),
+            Format::Msgpack => Box::new(msgpack::MsgpackDecoder::new(options)),
+            Format::HealthKitReporter => documents(health_kit_reporter::Reporter::new(options), options),
+            Format::HealthAutoExport => {
+                documents(health_auto_export::HealthAutoExport::new(options), options)
+            }
+            Format::ReactNativeHealthkit => {
+                documents(react_native_healthkit::ReactNativeHealthkit::new(options), options)
+            }
+        })
+    }
+
+    /// A new encoder. `None` if this form is only read.
+    pub fn encoder(self) -> Option<Box<dyn Encoder>> {
+        Some(match self {
             Format::Json => Box::new(wire::WireEncoder),
             Format::Csv => Box::new(csv::CsvEncoder::default()),
+            Format::HealthKitReporter => Box::new(health_kit_reporter::ReporterEncoder::default()),
+            Format::Msgpack | Format::HealthAutoExport | Format::ReactNativeHealthkit => return None,
+        })
+    }
+
+    /// Whether bodies of this form are JSON.
+    pub fn is_json(self) -> bool {
+        !matches!(self, Format::Csv | Format::Msgpack)
+    }
+
+    /// What is wrong with reading this form, if it is only written.
+    pub fn check_read(self) -> Option<Problem> {
+        let is_read = |format: Format| format.decoder(DecoderOptions::default()).is_some();
+        (!is_read(self)).then(|| expected("this form is written and not read", is_read))
+    }
+
+    /// What is wrong with writing this form, if it is only read.
+    pub fn check_written(self) -> Option<Problem> {
+        let is_written = |format: Format| format.encoder().is_some();
+        (!is_written(self)).then(|| expected("this form is read and not written", is_written))
+    }
+
+    /// Where in a file of this form reading may be taken up again.
+    pub fn resumption(self) -> Resumption {
+        match self {
+            Format::Json => Resumption::Items,
+            Format::Csv => Resumption::Header,
+            _ => Resumption::Everything,
         }
     }
+}
+
+fn documents(dialect: impl document::Dialect + 'static, options: DecoderOptions) -> Box<dyn Decoder> {
+    Box::new(document::Documents::new(dialect, options))
+}
+
+fn expected(message: &str, is_one: impl Fn(Format) -> bool) -> Problem {
+    let names: Vec<&str> =
+        Format::ALL.iter().filter(|format| is_one(**format)).map(|format| format.name()).collect();
+    Problem::new("format", message).help(format!("expected one of {}", names.join(", ")))
+}
+
+/// What a decoder has to be given of a file before it is given what stands in its middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// Nothing: each item stands for itself.
+    Items,
+    /// The header.
+    Header,
+    /// Everything before, of which the records are dropped: what is in the middle may be about what stands before it.
+    Everything,
 }
 
 /// Where bytes stand, for the location of a reject: `name:line`.
@@ -73,6 +177,12 @@ pub struct Location<'a> {
 pub trait Decoder: Send {
     /// Decodes a chunk of whole items (whole lines). Allocates no string per record for texts that repeat.
     fn decode(&mut self, bytes: &[u8], at: Location<'_>, out: &mut Batch<Record>, rejects: &mut Rejects);
+
+    /// There is nothing more: what waits for its end, in a form whose items span chunks, is given or rejected. `at` is the
+    /// end. What is decoded after that is another file.
+    fn finish(&mut self, at: Location<'_>, out: &mut Batch<Record>, rejects: &mut Rejects) {
+        let _ = (at, out, rejects);
+    }
 }
 
 /// Reads bytes that should hold one record, and a header where the format has one.
@@ -81,7 +191,9 @@ pub trait Decoder: Send {
 /// Why they don't, without any health value.
 pub fn decode_one(format: Format, bytes: &[u8], at: Location<'_>) -> Result<Record, String> {
     let (mut batch, mut rejects) = (Batch::new(), Vec::new());
-    format.decoder(DecoderOptions::default()).decode(bytes, at, &mut batch, &mut rejects);
+    let mut decoder = format.decoder(DecoderOptions::default()).ok_or("this form is only written")?;
+    decoder.decode(bytes, at, &mut batch, &mut rejects);
+    decoder.finish(at, &mut batch, &mut rejects);
     match (batch.pop(), rejects.pop(), batch.len() + rejects.len()) {
         (Some(record), None, 0) => Ok(record),
         (None, Some(reject), 0) => Err(reject.reason),

@@ -257,7 +257,7 @@ fn write_text_field(head: &[u8], text: &str, out: &mut Vec<u8>) {
     write_text(text, out);
 }
 
-fn write_text(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     write_json(text, out).expect("a text can always be written to memory");
 }
 

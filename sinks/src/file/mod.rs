@@ -123,7 +123,7 @@ pub struct Roll {
 
 impl Configure for Config {
     fn check(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems: Vec<Problem> = self.format.check_written().into_iter().collect();
         if Names::of(&self.path).is_none() {
             problems.push(
                 Problem::new("path", format!("expected a file, found `{}`", self.path.display()))

@@ -66,9 +66,9 @@ impl Http {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?, value);
         }
         let content = match (self.config.format, self.config.framing) {
-            (Format::Json, Framing::Array) => "application/json",
-            (Format::Json, Framing::Lines) => "application/x-ndjson",
             (Format::Csv, _) => "text/csv; charset=utf-8",
+            (_, Framing::Array) => "application/json",
+            (_, Framing::Lines) => "application/x-ndjson",
         };
         headers.insert("content-type", HeaderValue::from_static(content));
         Ok(headers)

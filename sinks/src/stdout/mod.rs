@@ -23,7 +23,7 @@ use afferent_core::{
     Batch, Epoch, Error, Opened, Prepared, Record, Reject, Rejects, Result, Sink, SinkCx, Token,
     config::{Configure, Guarantee},
 };
-use afferent_formats::{Encoder, Format};
+use afferent_formats::{Encoder, wire::WireEncoder};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -82,9 +82,9 @@ impl Stdout {
 
     /// A sink that writes to `writer`, with times in `zone`.
     pub fn with_writer(config: Config, writer: impl Write + Send + 'static, zone: TimeZone) -> Stdout {
-        let encoder = match config.format {
+        let encoder: Box<dyn Encoder> = match config.format {
             StdoutFormat::Table => Box::new(Table::new(zone)),
-            StdoutFormat::Json => Format::Json.encoder(),
+            StdoutFormat::Json => Box::new(WireEncoder),
         };
         let writer = Box::new(writer);
         let output = Output { encoder, writer, buffer: Vec::new(), headed: false, rejects: Vec::new() };

@@ -1,6 +1,6 @@
 //! [`Packer`]: from records to bodies, one open in each lane.
 
-use afferent_core::{Record, Reject, Rejects};
+use afferent_core::{Error, Record, Reject, Rejects, Result};
 use afferent_formats::{Encoder, Format};
 
 use super::{
@@ -66,18 +66,21 @@ impl Open {
 }
 
 impl Packer {
-    pub(super) fn new(settings: &Settings) -> Packer {
-        Packer {
-            encoder: settings.format.encoder(),
+    /// # Errors
+    /// `Config` for a format that is only read.
+    pub(super) fn new(settings: &Settings) -> Result<Packer> {
+        let encoder = settings.format.encoder();
+        Ok(Packer {
+            encoder: encoder.ok_or_else(|| Error::config("in `format`: this form is only read"))?,
             framing: match settings.format {
-                Format::Json => settings.framing,
                 // Rows of CSV are lines, whatever is said of JSON.
                 Format::Csv => Framing::Lines,
+                _ => settings.framing,
             },
             records: settings.batch.records,
             bytes: usize::try_from(settings.batch.bytes.0).unwrap_or(usize::MAX),
             lanes: (0..settings.lanes).map(|_| Open::default()).collect(),
-        }
+        })
     }
 
     /// Adds a record to the body of its lane; bodies that are full go to `closed`, a record that has no form to `rejects`.

@@ -37,7 +37,8 @@ pub struct Config {
     pub listen: String,
     /// The path that is this pipeline's, such as `/vitals`.
     pub path: String,
-    /// What bodies are written in: `json`, an array of records or one record after the other (NDJSON).
+    /// What bodies are written in: `json`, an array of records or one record after the other (NDJSON), which is the default, or
+    /// one of the dialects of `docs/formats`.
     #[serde(default)]
     pub format: Format,
     /// When a body is acknowledged: once it is `durable`, the default (202), or once its records are `committed` (200).
@@ -279,12 +280,7 @@ impl Configure for Config {
                 .help("write it as \"/vitals\""),
             );
         }
-        if self.format != Format::Json {
-            problems.push(
-                Problem::new("format", "bodies of this form are not received")
-                    .help("leave it out, or say \"json\""),
-            );
-        }
+        problems.extend(self.format.check_read());
         self.check_access(&mut problems);
         self.check_keys(&mut problems);
         self.check_bounds(&mut problems);

@@ -8,9 +8,11 @@
 //! 1. **2xx means kept.** With `ack = "durable"` (202) the body and its id were synced together, as one frame of the log,
 //!    in a sync that many requests share. With `ack = "committed"` (200) the epoch with all of its records has passed its
 //!    commit point too; at an upload that means sealed.
-//! 2. **Anything else means nothing.** A body is stored whole or not at all: one bad record refuses it (400), with the
-//!    number of the record and the name of the field. After 503 it is open whether the body was stored; the same id sent
-//!    again finds out.
+//! 2. **Anything else means nothing.** A body is stored whole or not at all. In the wire form one bad record refuses it (400),
+//!    with the number of the record and the name of the field: its sender can mend it. In the dialect of another program it is
+//!    stored if it is JSON at all; its records are delivered, and each that is bad is a dead letter of its own, counted in the
+//!    answer as `rejected`: the sender could not mend it and would send it for ever. After 503 it is open whether the body was
+//!    stored; the same id sent again finds out.
 //! 3. **An id is stored once.** `webhook-id`, or else `Idempotency-Key`, names a body for [`KEPT`]: a repeat that comes
 //!    while the first is under way waits for it; a later one gets the same answer and stores nothing; with other content it
 //!    is refused (409), because answering 2xx would lose it. Ids are those of the path, whoever signs: a sender that
@@ -73,6 +75,7 @@ mod body;
 mod config;
 mod credentials;
 mod endpoint;
+mod forms;
 mod frame;
 mod ids;
 mod intake;

@@ -7,6 +7,7 @@ mod client;
 mod committed;
 mod configuration;
 mod crashes;
+mod dialects;
 mod log;
 mod signatures;
 mod slow;
