@@ -8,6 +8,7 @@
 //! | [`health_kit_reporter`] | `format = "health_kit_reporter"`: the Flutter plugin's events and samples |
 //! | [`health_auto_export`] | `format = "health_auto_export"`: the app's exports and requests |
 //! | [`react_native_healthkit`] | `format = "react_native_healthkit"`: the library's samples, as JSON |
+//! | [`flutter_health`] | `format = "flutter_health"`: the points of the Flutter plugin `health` |
 //! | [`document`] | how dialects whose bodies are JSON documents are read |
 //! | [`identity`] | ids of records that come without one |
 
@@ -16,6 +17,7 @@ mod context;
 pub mod csv;
 pub mod document;
 mod draft;
+pub mod flutter_health;
 pub mod health_auto_export;
 pub mod health_kit_reporter;
 pub mod identity;
@@ -57,6 +59,9 @@ pub enum Format {
     /// Samples of the library of that name, as JSON.
     #[serde(rename = "react_native_healthkit")]
     ReactNativeHealthkit,
+    /// Points of the Flutter plugin `health`.
+    #[serde(rename = "flutter_health")]
+    FlutterHealth,
 }
 
 /// How a decoder treats what it does not know.
@@ -75,6 +80,7 @@ impl Format {
         Format::HealthKitReporter,
         Format::HealthAutoExport,
         Format::ReactNativeHealthkit,
+        Format::FlutterHealth,
     ];
 
     /// Its name in `format = "…"`.
@@ -86,6 +92,7 @@ impl Format {
             Format::HealthKitReporter => "health_kit_reporter",
             Format::HealthAutoExport => "health_auto_export",
             Format::ReactNativeHealthkit => "react_native_healthkit",
+            Format::FlutterHealth => "flutter_health",
         }
     }
 
@@ -103,6 +110,7 @@ impl Format {
             Format::ReactNativeHealthkit => {
                 documents(react_native_healthkit::ReactNativeHealthkit::new(options), options)
             }
+            Format::FlutterHealth => documents(flutter_health::FlutterHealth::new(options), options),
         })
     }
 
@@ -112,7 +120,8 @@ impl Format {
             Format::Json => Box::new(wire::WireEncoder),
             Format::Csv => Box::new(csv::CsvEncoder::default()),
             Format::HealthKitReporter => Box::new(health_kit_reporter::ReporterEncoder::default()),
-            Format::Msgpack | Format::HealthAutoExport | Format::ReactNativeHealthkit => return None,
+            // Those of which the writer is an app.
+            _ => return None,
         })
     }
 

@@ -65,4 +65,5 @@ targets! {
     msgpack: Format::Msgpack,
     health_auto_export: Format::HealthAutoExport,
     react_native_healthkit: Format::ReactNativeHealthkit,
+    flutter_health: Format::FlutterHealth,
 }

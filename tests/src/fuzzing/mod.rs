@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "health_kit_reporter", check: dialects::health_kit_reporter },
     Target { name: "health_auto_export", check: dialects::health_auto_export },
     Target { name: "react_native_healthkit", check: dialects::react_native_healthkit },
+    Target { name: "flutter_health", check: dialects::flutter_health },
     Target { name: "export", check: files::export },
     Target { name: "toml", check: files::toml },
     Target { name: "cel", check: expressions::cel },
