@@ -9,6 +9,9 @@
 //! | [`health_auto_export`] | `format = "health_auto_export"`: the app's exports and requests |
 //! | [`react_native_healthkit`] | `format = "react_native_healthkit"`: the library's samples, as JSON |
 //! | [`flutter_health`] | `format = "flutter_health"`: the points of the Flutter plugin `health` |
+//! | [`open_wearables`] | `format = "open_wearables"`: what its SDKs post and its webhooks send |
+//! | [`health_connect`] | `format = "health_connect"`: changes and records of Android's store, as JSON |
+//! | [`vendors`] | `format = "oura"`, …: what vendors' webhooks send |
 //! | [`document`] | how dialects whose bodies are JSON documents are read |
 //! | [`identity`] | ids of records that come without one |
 
@@ -19,15 +22,18 @@ pub mod document;
 mod draft;
 pub mod flutter_health;
 pub mod health_auto_export;
+pub mod health_connect;
 pub mod health_kit_reporter;
 pub mod identity;
 mod json;
 pub mod msgpack;
+pub mod open_wearables;
 pub mod react_native_healthkit;
 mod splitter;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod unescape;
+pub mod vendors;
 pub mod wire;
 mod workouts;
 mod writer;
@@ -36,6 +42,7 @@ use afferent_core::{Batch, Problem, Record, Rejects};
 use serde::{Deserialize, Serialize};
 
 pub use self::splitter::Splitter;
+use self::vendors::Vendor;
 
 /// A format that sources read and sinks write (`format = "…"`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +69,45 @@ pub enum Format {
     /// Points of the Flutter plugin `health`.
     #[serde(rename = "flutter_health")]
     FlutterHealth,
+    /// Bodies of the SDKs and webhooks of Open Wearables.
+    #[serde(rename = "open_wearables")]
+    OpenWearables,
+    /// Changes and records of Health Connect, as JSON.
+    #[serde(rename = "health_connect")]
+    HealthConnect,
+    /// Webhooks of Google Health.
+    #[serde(rename = "google_health")]
+    GoogleHealth,
+    /// Webhooks of Fitbit's former API.
+    #[serde(rename = "fitbit")]
+    Fitbit,
+    /// Webhooks of Oura.
+    #[serde(rename = "oura")]
+    Oura,
+    /// Webhooks of Withings.
+    #[serde(rename = "withings")]
+    Withings,
+    /// Webhooks of Strava.
+    #[serde(rename = "strava")]
+    Strava,
+    /// Webhooks of Polar.
+    #[serde(rename = "polar")]
+    Polar,
+    /// Webhooks of Whoop.
+    #[serde(rename = "whoop")]
+    Whoop,
+    /// Webhooks of Suunto.
+    #[serde(rename = "suunto")]
+    Suunto,
+    /// Webhooks of Terra.
+    #[serde(rename = "terra")]
+    Terra,
+    /// Webhooks of Junction (Vital).
+    #[serde(rename = "junction")]
+    Junction,
+    /// Webhooks of Garmin.
+    #[serde(rename = "garmin")]
+    Garmin,
 }
 
 /// How a decoder treats what it does not know.
@@ -81,6 +127,19 @@ impl Format {
         Format::HealthAutoExport,
         Format::ReactNativeHealthkit,
         Format::FlutterHealth,
+        Format::OpenWearables,
+        Format::HealthConnect,
+        Format::GoogleHealth,
+        Format::Fitbit,
+        Format::Oura,
+        Format::Withings,
+        Format::Strava,
+        Format::Polar,
+        Format::Whoop,
+        Format::Suunto,
+        Format::Terra,
+        Format::Junction,
+        Format::Garmin,
     ];
 
     /// Its name in `format = "…"`.
@@ -93,6 +152,19 @@ impl Format {
             Format::HealthAutoExport => "health_auto_export",
             Format::ReactNativeHealthkit => "react_native_healthkit",
             Format::FlutterHealth => "flutter_health",
+            Format::OpenWearables => "open_wearables",
+            Format::HealthConnect => "health_connect",
+            Format::GoogleHealth => "google_health",
+            Format::Fitbit => "fitbit",
+            Format::Oura => "oura",
+            Format::Withings => "withings",
+            Format::Strava => "strava",
+            Format::Polar => "polar",
+            Format::Whoop => "whoop",
+            Format::Suunto => "suunto",
+            Format::Terra => "terra",
+            Format::Junction => "junction",
+            Format::Garmin => "garmin",
         }
     }
 
@@ -111,6 +183,19 @@ impl Format {
                 documents(react_native_healthkit::ReactNativeHealthkit::new(options), options)
             }
             Format::FlutterHealth => documents(flutter_health::FlutterHealth::new(options), options),
+            Format::OpenWearables => documents(open_wearables::OpenWearables::new(options), options),
+            Format::HealthConnect => documents(health_connect::HealthConnect::new(options), options),
+            Format::Withings => Box::new(vendors::FormDecoder::new(options)),
+            Format::GoogleHealth => vendor(Vendor::GoogleHealth, options),
+            Format::Fitbit => vendor(Vendor::Fitbit, options),
+            Format::Oura => vendor(Vendor::Oura, options),
+            Format::Strava => vendor(Vendor::Strava, options),
+            Format::Polar => vendor(Vendor::Polar, options),
+            Format::Whoop => vendor(Vendor::Whoop, options),
+            Format::Suunto => vendor(Vendor::Suunto, options),
+            Format::Terra => vendor(Vendor::Terra, options),
+            Format::Junction => vendor(Vendor::Junction, options),
+            Format::Garmin => vendor(Vendor::Garmin, options),
         })
     }
 
@@ -127,7 +212,7 @@ impl Format {
 
     /// Whether bodies of this form are JSON.
     pub fn is_json(self) -> bool {
-        !matches!(self, Format::Csv | Format::Msgpack)
+        !matches!(self, Format::Csv | Format::Msgpack | Format::Withings)
     }
 
     /// What is wrong with reading this form, if it is only written.
@@ -145,11 +230,15 @@ impl Format {
     /// Where in a file of this form reading may be taken up again.
     pub fn resumption(self) -> Resumption {
         match self {
-            Format::Json => Resumption::Items,
+            Format::Json | Format::Withings => Resumption::Items,
             Format::Csv => Resumption::Header,
             _ => Resumption::Everything,
         }
     }
+}
+
+fn vendor(vendor: Vendor, options: DecoderOptions) -> Box<dyn Decoder> {
+    documents(vendors::VendorDialect::new(vendor, options), options)
 }
 
 fn documents(dialect: impl document::Dialect + 'static, options: DecoderOptions) -> Box<dyn Decoder> {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use afferent_core::{Batch, Rejects};
 use afferent_formats::{DecoderOptions, Format, Location};
@@ -10,8 +10,21 @@ use afferent_formats::{DecoderOptions, Format, Location};
 /// Formats whose records are described elsewhere: the wire form, and CSV and MessagePack that carry the same.
 const OURS: [Format; 2] = [Format::Json, Format::Csv];
 
-fn page(format: Format) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/formats/{}.md", format.name()))
+fn page(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/formats/{name}.md"))
+}
+
+/// The page of a format. Vendors' webhooks share one, which names the format before each body.
+fn page_of(format: Format) -> &'static str {
+    match format {
+        Format::HealthKitReporter
+        | Format::HealthAutoExport
+        | Format::ReactNativeHealthkit
+        | Format::FlutterHealth
+        | Format::OpenWearables
+        | Format::HealthConnect => format.name(),
+        _ => "vendors",
+    }
 }
 
 /// What a body gives: its records in the wire form, one a line, and the reasons of what is none.
@@ -33,44 +46,51 @@ fn given(format: Format, body: &str) -> String {
     text
 }
 
-/// The page with what its bodies give behind them, and how many bodies it has.
-fn filled(format: Format, text: &str) -> (String, usize) {
-    let (mut out, mut rest, mut body, mut bodies) = (String::new(), text, None, 0);
+/// The page with what its bodies give behind them, and the formats of its bodies.
+fn filled(name: &str, text: &str) -> (String, BTreeSet<&'static str>) {
+    let (mut out, mut rest, mut body, mut formats) = (String::new(), text, None, BTreeSet::new());
+    let mut format = Format::ALL.iter().copied().find(|format| format.name() == name);
     while let Some((before, block)) = rest.split_once("```") {
         let (content, after) = block.split_once("```").unwrap();
         let (language, content) = content.split_once('\n').unwrap();
-        let given = match (language, body.take()) {
-            ("ndjson", Some(body)) => {
-                bodies += 1;
+        // The last heading that is the name of a format says whose body it is.
+        for line in before.lines().filter_map(|line| line.strip_prefix("## ")) {
+            format = Format::ALL.iter().copied().find(|format| format.name() == line).or(format);
+        }
+        let given = match (language, body.take(), format) {
+            ("ndjson", Some(body), Some(format)) => {
+                formats.insert(format.name());
                 given(format, body)
             }
             _ => content.to_owned(),
         };
-        body = matches!(language, "json" | "form").then_some(content);
+        body = matches!(language, "json" | "text").then_some(content);
         out += &format!("{before}```{language}\n{given}```");
         rest = after;
     }
-    (out + rest, bodies)
+    (out + rest, formats)
 }
 
-/// Scenario: each body on each page of a dialect. Guarantees: it gives what the block behind it says; every dialect has a page
-/// with a body.
+/// Scenario: each body on each page of a dialect. Guarantees: it gives what the block behind it says; every dialect has a body on
+/// its page.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "a page is written anew when that is asked for")]
 fn bodies_give_what_their_page_says() {
     let is_foreign = |format: &Format| !OURS.contains(format) && *format != Format::Msgpack;
-    for format in Format::ALL.iter().copied().filter(is_foreign) {
-        let text = std::fs::read_to_string(page(format)).expect("a page of the format");
-        let (filled, bodies) = filled(format, &text);
-        assert!(bodies > 0, "{} has no body", format.name());
+    let foreign: Vec<Format> = Format::ALL.iter().copied().filter(is_foreign).collect();
+    let pages: BTreeSet<&str> = foreign.iter().map(|format| page_of(*format)).collect();
+    let mut shown = BTreeSet::new();
+    for name in pages {
+        let text = std::fs::read_to_string(page(name)).expect("a page of the format");
+        let (filled, formats) = filled(name, &text);
+        shown.extend(formats);
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(page(format), &filled).unwrap();
+            std::fs::write(page(name), &filled).unwrap();
         } else {
-            assert!(
-                filled == text,
-                "docs/formats/{}.md is stale; run this test with UPDATE_DOCS=1",
-                format.name()
-            );
+            assert!(filled == text, "docs/formats/{name}.md is stale; run this test with UPDATE_DOCS=1");
         }
+    }
+    for format in foreign {
+        assert!(shown.contains(format.name()), "{} has no body on its page", format.name());
     }
 }

@@ -107,11 +107,17 @@ impl<'t> Point<'t> {
         let form = form(text)?;
         match form.as_deref() {
             Some("WorkoutHealthValue") => {
-                return Ok((of("HKWorkoutTypeIdentifier")?, Value::Workout(Arc::new(self.workout(text, cx)?))));
+                return Ok((
+                    of("HKWorkoutTypeIdentifier")?,
+                    Value::Workout(Arc::new(self.workout(text, cx)?)),
+                ));
             }
             Some("ElectrocardiogramHealthValue") => {
                 let ecg = electrocardiogram(text, cx)?;
-                return Ok((of("HKDataTypeIdentifierElectrocardiogram")?, Value::Electrocardiogram(Arc::new(ecg))));
+                return Ok((
+                    of("HKDataTypeIdentifierElectrocardiogram")?,
+                    Value::Electrocardiogram(Arc::new(ecg)),
+                ));
             }
             Some("MenstruationFlowHealthValue") => {
                 return Ok((of("MenstrualFlow")?, Value::Category(self.flow(text, cx)?)));
@@ -132,7 +138,10 @@ impl<'t> Point<'t> {
         let unit = self.unit.as_deref().ok_or("expected a unit in `unit`, found none")?;
         let Some(unit) = types::unit(unit) else {
             // HealthKit counts what has no unit.
-            return Ok((kind, Value::Quantity(number, Unit::parse("count").map_err(|error| error.to_string())?)));
+            return Ok((
+                kind,
+                Value::Quantity(number, Unit::parse("count").map_err(|error| error.to_string())?),
+            ));
         };
         let is_whole = unit == "%" && self.platform.as_deref() == Some("googleHealthConnect");
         let unit = Unit::parse(unit).map_err(|error| format!("in `unit`: {error}"))?;
@@ -158,7 +167,9 @@ impl<'t> Point<'t> {
             return Err("expected fewer levels of arrays and objects in `value`, found more".to_owned());
         }
         let kind = match name {
-            "AUDIOGRAM" => Kind::from_data("HKDataTypeIdentifierAudiogram").map_err(|error| error.to_string())?,
+            "AUDIOGRAM" => {
+                Kind::from_data("HKDataTypeIdentifierAudiogram").map_err(|error| error.to_string())?
+            }
             other => own_kind(other)?,
         };
         Ok((kind, Value::Json(text.into())))
@@ -271,7 +282,8 @@ fn electrocardiogram(text: &str, cx: &mut Context) -> Result<Electrocardiogram, 
                     }
                     Ok(())
                 })?;
-                ecg.voltages.push(conversion.apply(voltage.ok_or("expected a number in `voltage`, found none")?));
+                ecg.voltages
+                    .push(conversion.apply(voltage.ok_or("expected a number in `voltage`, found none")?));
                 Ok(())
             })?,
             _ => {}

@@ -28,9 +28,19 @@ fn read(text: &str) -> String {
     Format::Json.encoder().unwrap().encode(&records[0], &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let (_, text) = text.split_once(",\"type\":\"").unwrap();
-    let (kind, rest) = text.split_once("\",\"start\":\"2026-03-01T08:00:00Z\",\"end\":\"2026-03-01T08:10:00Z\",\"value\":").unwrap();
-    let (value, rest) = rest.split_once(",\"source\":{\"name\":\"Phone\",\"bundle\":\"com.example\",\"product\":\"iPhone15,2\"}").unwrap();
-    format!("{kind} {value}{}", rest.trim_end().trim_end_matches("\"localTime\":true}}").trim_end_matches("\"metadata\":{").trim_end_matches(','))
+    let (kind, rest) = text
+        .split_once("\",\"start\":\"2026-03-01T08:00:00Z\",\"end\":\"2026-03-01T08:10:00Z\",\"value\":")
+        .unwrap();
+    let (value, rest) = rest
+        .split_once(",\"source\":{\"name\":\"Phone\",\"bundle\":\"com.example\",\"product\":\"iPhone15,2\"}")
+        .unwrap();
+    format!(
+        "{kind} {value}{}",
+        rest.trim_end()
+            .trim_end_matches("\"localTime\":true}}")
+            .trim_end_matches("\"metadata\":{")
+            .trim_end_matches(',')
+    )
 }
 
 /// Scenario: a point of each form of value. Guarantees: G4, each becomes the value of its form, in HealthKit's type and unit; a
@@ -76,7 +86,10 @@ fn a_time_without_an_offset_is_marked() {
     assert_eq!(records[0].start.to_string(), "2026-03-01T08:00:00Z");
     assert!(records[0].metadata.as_ref().unwrap().get("localTime").is_some());
     let (records, _) = decode(&local.replace("08:00:00.000", "08:00:00.000+02:00"));
-    assert_eq!((records[0].start.to_string().as_str(), records[0].zone.as_deref()), ("2026-03-01T06:00:00Z", Some("+02:00")));
+    assert_eq!(
+        (records[0].start.to_string().as_str(), records[0].zone.as_deref()),
+        ("2026-03-01T06:00:00Z", Some("+02:00"))
+    );
     assert!(records[0].metadata.is_none());
 }
 

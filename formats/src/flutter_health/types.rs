@@ -194,7 +194,8 @@ mod tests {
         for name in ["STONE", "DAY", "SIEMEN", "DECIBEL_HEARING_LEVEL", "METER_PER_SECOND"] {
             assert!(Unit::parse(unit(name).unwrap()).unwrap().dimension().is_some(), "{name}");
         }
-        for name in ["RUNNING", "BIKING", "HIGH_INTENSITY_INTERVAL_TRAINING", "TRADITIONAL_STRENGTH_TRAINING"] {
+        for name in ["RUNNING", "BIKING", "HIGH_INTENSITY_INTERVAL_TRAINING", "TRADITIONAL_STRENGTH_TRAINING"]
+        {
             assert!(activity_of_short(&activity(name)).is_some(), "{name}");
         }
     }

@@ -22,6 +22,13 @@ pub(super) enum Answer {
     Stored(Checked),
     /// Its records are committed.
     Committed(Checked),
+    /// What a vendor expects, and nothing else.
+    Plain {
+        /// The status.
+        status: StatusCode,
+        /// The body, if it has one.
+        content: Option<serde_json::Value>,
+    },
     /// It is not taken.
     Refused(Refusal),
 }
@@ -142,9 +149,15 @@ impl From<Malformed> for Refusal {
 impl Answer {
     /// As a response.
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        if let Answer::Plain { status, content: None } = &self {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = *status;
+            return response;
+        }
         let (status, content) = match &self {
             Answer::Stored(checked) => (StatusCode::ACCEPTED, taken(*checked)),
             Answer::Committed(checked) => (StatusCode::OK, taken(*checked)),
+            Answer::Plain { status, content } => (*status, content.clone().unwrap_or_default()),
             Answer::Refused(refusal) => {
                 let mut content = json!({ "error": refusal.code(), "message": refusal.message() });
                 if let Refusal::Malformed { record, field, .. } = refusal {

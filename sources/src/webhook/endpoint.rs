@@ -27,6 +27,7 @@ use super::{
     intake::{Intake, Taken},
     items::Checked,
     signature::MAX_ID,
+    vendor::Scheme,
 };
 
 /// A body that is sent as it is and no longer than this is looked at where it came in: some 200 µs. Others would keep a worker
@@ -39,6 +40,7 @@ const MAX_CHECKS: usize = 4;
 fn media_types(format: Format) -> &'static [&'static str] {
     match format {
         Format::Csv => &["text/csv"],
+        Format::Withings => &["application/x-www-form-urlencoded"],
         Format::Msgpack => &["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"],
         _ => &["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl"],
     }
@@ -75,7 +77,7 @@ impl Endpoint {
         let (secrets, tokens) = (config.secrets.clone(), config.tokens.clone());
         let in_flight = usize::try_from(config.max_in_flight.0).unwrap_or(Semaphore::MAX_PERMITS);
         Ok(Endpoint {
-            credentials: Credentials::open(secrets, tokens, &cx.blocking).await?,
+            credentials: Credentials::open(Scheme::of(config.format), secrets, tokens, &cx.blocking).await?,
             config: config.clone(),
             budget: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
             checks: Semaphore::new(MAX_CHECKS),
@@ -100,22 +102,22 @@ impl Endpoint {
 
     /// The answer to a request for this path.
     pub(super) async fn answer(&self, parts: &Parts, body: &mut Incoming) -> Answer {
-        self.try_answer(parts, body).await.unwrap_or_else(Answer::Refused)
+        let answer = self.try_answer(parts, body).await.unwrap_or_else(Answer::Refused);
+        Scheme::of(self.config.format).dressed(answer)
     }
 
     async fn try_answer(&self, parts: &Parts, body: &mut Incoming) -> Result<Answer, Refusal> {
+        let keys = self.credentials.keys(&self.blocking).await;
+        if let Some(answer) = Scheme::of(self.config.format).challenge(parts, &keys) {
+            return answer;
+        }
         if parts.method != Method::POST {
             return Err(Refusal::WrongMethod);
         }
-        let keys = self.credentials.keys(&self.blocking).await;
         let proof = keys.judge(&parts.headers, self.clock.now()).ok_or(Refusal::Unauthorized)?;
         let encoding = form(&parts.headers, self.config.format)?;
         let id = id(&parts.headers)?;
-        let prefix = match &proof {
-            Proof::Done => Vec::new(),
-            Proof::Signature(signed) => signed.prefix(),
-        };
-        let (content, budget) = self.receive(prefix, body).await?;
+        let (content, budget) = self.receive(proof.prefix(), body).await?;
         let good = self.check(&keys, proof, content, encoding, budget, id.is_some()).await?;
         if good.checked.records == 0 && good.checked.rejected == 0 {
             // There is nothing to store, and a repeat gets the same answer.
@@ -170,10 +172,7 @@ impl Endpoint {
         mut budget: Budget,
         has_id: bool,
     ) -> Result<Good, Refusal> {
-        let (before, signatures) = match proof {
-            Proof::Done => (0, None),
-            Proof::Signature(proof) => (proof.prefix().len(), Some(proof.signatures.to_owned())),
-        };
+        let (before, evidence) = (proof.prefix().len(), proof.evidence());
         let keys = keys.clone();
         let limit = usize::try_from(self.config.max_body.0).unwrap_or(usize::MAX);
         let decoder = self.decoders().pop();
@@ -183,7 +182,7 @@ impl Endpoint {
         let is_small = encoding == Encoding::Identity && signed.len() <= INLINE_BYTES;
         let work = move || {
             let checked = (|| {
-                if signatures.is_some_and(|signatures| !keys.has_signed(&signatures, &signed)) {
+                if !keys.bears(&evidence, &signed) {
                     return Err(Refusal::Unauthorized);
                 }
                 let content = if encoding == Encoding::Identity {
@@ -265,9 +264,9 @@ fn form(headers: &HeaderMap, format: Format) -> Result<Encoding, Refusal> {
     Encoding::of(text(header::CONTENT_ENCODING).unwrap_or("identity")).ok_or(Refusal::WrongType)
 }
 
-/// The id of a request, if it has one: `webhook-id`, or else `Idempotency-Key`.
+/// The id of a request, if it has one: `webhook-id` (`svix-id`), or else `Idempotency-Key`.
 fn id(headers: &HeaderMap) -> Result<Option<BodyId>, Refusal> {
-    for name in ["webhook-id", "idempotency-key"] {
+    for name in ["webhook-id", "svix-id", "idempotency-key"] {
         if let Some(value) = headers.get(name) {
             let value = value.to_str().ok().filter(|value| (1..=MAX_ID).contains(&value.len()));
             let value = value.ok_or_else(|| {

@@ -52,6 +52,8 @@
 //!
 //! # Who may post
 //!
+//! With the `format` of a vendor, whoever has that vendor's proof; its challenges are answered. See [`Scheme`]. Otherwise:
+//!
 //! Signatures of Standard Webhooks 1.0.0 by any of `secrets`, bearer `tokens`, certificates of `tls.client_ca`; see
 //! [`Credentials`]. A signature holds for [`TOLERANCE`] on either side of its timestamp, within which the ids, which are on
 //! disk, refuse to take it twice. Everything is compared in constant time, and all who are not let in get the same answer.
@@ -92,6 +94,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod vendor;
 
 use std::time::Duration;
 
@@ -105,6 +108,7 @@ pub use self::{
     openapi::openapi,
     signature::{Signed, SigningKey, TOLERANCE},
     source::Webhook,
+    vendor::{Claim, Scheme},
 };
 
 /// How long an id is kept: senders repeat for up to 76 h, and a day more for a clock that is wrong.

@@ -66,4 +66,24 @@ targets! {
     health_auto_export: Format::HealthAutoExport,
     react_native_healthkit: Format::ReactNativeHealthkit,
     flutter_health: Format::FlutterHealth,
+    health_connect: Format::HealthConnect,
+    open_wearables: Format::OpenWearables,
+}
+
+/// Any bytes as a body of a vendor, after a byte that says whose.
+pub(super) fn vendors(bytes: &[u8]) -> u64 {
+    let (whose, bytes) = bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest));
+    let formats = [
+        Format::GoogleHealth,
+        Format::Fitbit,
+        Format::Oura,
+        Format::Strava,
+        Format::Polar,
+        Format::Whoop,
+        Format::Suunto,
+        Format::Terra,
+        Format::Junction,
+        Format::Garmin,
+    ];
+    check(formats[usize::from(whose) % formats.len()], bytes)
 }

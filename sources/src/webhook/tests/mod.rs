@@ -11,6 +11,7 @@ mod dialects;
 mod log;
 mod signatures;
 mod slow;
+mod vendors;
 mod world;
 
 use self::{client::*, world::*};
