@@ -122,7 +122,7 @@ impl DraftValue {
 }
 
 /// `+01:00`.
-fn offset_text(seconds: i32) -> String {
+pub(crate) fn offset_text(seconds: i32) -> String {
     let minutes = seconds.abs() / 60;
     let sign = if seconds < 0 { '-' } else { '+' };
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)

@@ -1,10 +1,15 @@
 //! [`Splitter`]: where an item of a file ends.
 
-use crate::Format;
+use crate::{Format, Resumption};
+
+/// How long a piece of a form is whose decoder takes pieces of any length: about as long as the shortest record that such a
+/// form has, so that counting pieces bounds the records that a batch gets.
+const PIECE_BYTES: usize = 64;
 
 /// Finds the ends of items (lines of NDJSON, rows of CSV, which may span lines) in bytes that come in pieces.
 ///
-/// It follows the same rules as the decoders: a quote opens a quoted cell only at the beginning of a cell.
+/// It follows the same rules as the decoders: a quote opens a quoted cell only at the beginning of a cell. Of a form that is
+/// read from its beginning ([`Resumption::Everything`]) any piece of bytes is an item.
 #[derive(Clone, Debug)]
 pub struct Splitter {
     format: Format,
@@ -31,11 +36,11 @@ impl Splitter {
     /// `None` if the item does not end here; the next call goes on with what follows `bytes`.
     pub fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let end = match self.format {
-            // Of what is only written, nothing is split.
-            Format::Json | Format::Fhir | Format::OpenMhealth | Format::InfluxDb => {
-                memchr::memchr(b'\n', bytes).map(|at| at + 1)
-            }
             Format::Csv => self.find_row_end(bytes),
+            format if format.resumption() == Resumption::Everything => {
+                (!bytes.is_empty()).then(|| bytes.len().min(PIECE_BYTES))
+            }
+            _ => memchr::memchr(b'\n', bytes).map(|at| at + 1),
         };
         if end.is_some() {
             self.state = State::CellStart;

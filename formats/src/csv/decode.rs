@@ -1,23 +1,20 @@
 //! Reading CSV.
 
-use std::{borrow::Cow, convert::Infallible, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use afferent_core::{Batch, MetaValue, Name, Origin, Record, Reject, Rejects, record::Device};
+use afferent_core::{Batch, MetaValue, Name, Record, Reject, Rejects};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder, Terminator};
 use serde::de::DeserializeSeed;
 
 use super::COLUMNS;
 use crate::{
     Decoder, DecoderOptions, Format, Location, Splitter,
-    context::{Context, Part},
+    context::{Context, ORIGIN_TEXTS},
     draft::{Draft, DraftValue},
     wire::{Field, ReadValue, Scalar, cause, printable, read_metadata, set},
 };
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// Columns of source and device.
-const ORIGIN_COLUMNS: usize = 11;
 
 /// Reads records from CSV. Blank lines, CRLF and a byte order mark at the beginning are passed over.
 #[derive(Debug)]
@@ -80,6 +77,11 @@ impl CsvDecoder {
 }
 
 impl Decoder for CsvDecoder {
+    /// The next row is the header of another file.
+    fn finish(&mut self, _: Location<'_>, _: &mut Batch<Record>, _: &mut Rejects) {
+        self.header = Header::Unread;
+    }
+
     fn decode(&mut self, bytes: &[u8], at: Location<'_>, out: &mut Batch<Record>, rejects: &mut Rejects) {
         let bytes = if at.line == 1 { bytes.strip_prefix(BOM).unwrap_or(bytes) } else { bytes };
         let mut splitter = Splitter::new(Format::Csv);
@@ -110,7 +112,7 @@ fn read_header(row: &Row, cx: &mut Context) -> Result<Vec<Column>, String> {
     let mut columns = Vec::new();
     for name in row.cells() {
         let column = match COLUMNS.iter().position(|known| *known == name) {
-            Some(index) if (SOURCE_NAME..SOURCE_NAME + ORIGIN_COLUMNS).contains(&index) => {
+            Some(index) if (SOURCE_NAME..SOURCE_NAME + ORIGIN_TEXTS).contains(&index) => {
                 Column::Origin(index - SOURCE_NAME)
             }
             Some(_) => Field::of(name).map_or(Column::ValueJson, Column::Field),
@@ -134,7 +136,7 @@ fn read_header(row: &Row, cx: &mut Context) -> Result<Vec<Column>, String> {
 const SOURCE_NAME: usize = 10;
 
 fn read_cells(row: &Row, columns: &[Column], draft: &mut Draft, cx: &mut Context) -> Result<(), String> {
-    let mut origin = [""; ORIGIN_COLUMNS];
+    let mut origin = [""; ORIGIN_TEXTS];
     for (column, cell) in columns.iter().zip(row.cells()).filter(|(_, cell)| !cell.is_empty()) {
         match column {
             Column::Field(Field::Value) => {
@@ -166,7 +168,7 @@ fn read_cells(row: &Row, columns: &[Column], draft: &mut Draft, cx: &mut Context
         }
     }
     if origin.iter().any(|text| !text.is_empty()) {
-        draft.origin = read_origin(&origin, cx);
+        draft.origin = cx.origin(&origin);
     }
     Ok(())
 }
@@ -184,28 +186,6 @@ fn scalar(cell: &str) -> Scalar<'_> {
         return Scalar::Bool(cell.eq_ignore_ascii_case("true"));
     }
     serde_json::from_str(cell).unwrap_or(Scalar::Text(Cow::Borrowed(cell)))
-}
-
-/// The origin of these texts, shared by all records that have the same.
-fn read_origin(texts: &[&str; ORIGIN_COLUMNS], cx: &mut Context) -> Option<Arc<Origin>> {
-    let mut key = std::mem::take(&mut cx.scratch);
-    key.clear();
-    for text in texts {
-        key.extend_from_slice(&(text.len() as u64).to_ne_bytes());
-        key.extend_from_slice(text.as_bytes());
-    }
-    let mut cache = std::mem::take(&mut cx.origins);
-    let Ok(part) = cache.get_or_read(&key, || {
-        let names = texts.map(|text| (!text.is_empty()).then(|| cx.name(text)));
-        let [name, bundle, version, product, os, device @ ..] = names;
-        let [device_name, manufacturer, model, hardware, firmware, software] = device;
-        let device = Device { name: device_name, manufacturer, model, hardware, firmware, software };
-        let device = (device != Device::default()).then_some(device);
-        let origin = Origin { name, bundle, version, product, os, device };
-        Ok::<_, Infallible>(Part { part: Some(Arc::new(origin)), unknown: None })
-    });
-    (cx.origins, cx.scratch) = (cache, key);
-    part.part
 }
 
 /// The cells of one row; its buffers are used again.

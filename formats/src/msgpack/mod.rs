@@ -1,9 +1,11 @@
-//! Records in MessagePack: the form of disk queues, and between tasks.
+//! Records in MessagePack: the form of disk queues, and between tasks. (What other programs write as MessagePack, `format =
+//! "msgpack"`, is the wire form and has nothing in common with it but the encoding.)
 //!
 //! The first byte is the version of the form. The rest is, in version 2, tables of what repeats and an array of records
 //! that refer to them; in version 1, an array of records as `afferent_core` derives it. Structs are arrays, so a field's
 //! name costs nothing; a newer version of the program may extend them and must still read both.
 
+mod form;
 mod packed;
 
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 use afferent_core::{Batch, Error, Metadata, Record, Result, Value};
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::form::MsgpackDecoder;
+pub use self::form::is_whole;
 use self::packed::Packed;
 
 /// The version that is written.

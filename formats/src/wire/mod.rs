@@ -50,12 +50,12 @@ pub use self::decode::{Refused, WireDecoder};
 pub use self::encode::{WireEncoder, write_metadata, write_record, write_value};
 pub use self::metadata::is_shallow;
 pub(crate) use self::{
-    encode::write_text,
-    metadata::read_metadata,
+    encode::{write_number, write_text},
+    metadata::{read_meta_value, read_metadata},
     reason::{cause, printable},
     record::{Field, ReadValue, set},
     scalar::Scalar,
-    with::NOT_FINITE,
+    with::{NOT_FINITE, one_line},
 };
 
 /// How deep correlations may lie in one another. HealthKit's hold samples only; a few levels more cost nothing,

@@ -119,7 +119,7 @@ pub(super) mod json_option {
 }
 
 /// `text` as one JSON value on one line: outside its strings, which hold none, line ends mean nothing.
-pub(super) fn one_line(text: &str) -> Result<Box<RawValue>, &'static str> {
+pub(crate) fn one_line(text: &str) -> Result<Box<RawValue>, &'static str> {
     let raw =
         RawValue::from_string(text.replace(['\r', '\n'], " ")).map_err(|_| "a document is not valid JSON")?;
     if is_shallow(text) {

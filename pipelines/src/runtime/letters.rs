@@ -218,12 +218,13 @@ fn record(letter: &DeadLetter, format: Option<Format>) -> Result<Record, String>
         (Payload::Head { .. }, _) => {
             return Err("only its head was kept; give the whole to the source again".to_owned());
         }
-        (Payload::Raw(bytes), Some(Format::Json)) => [bytes, &b"\n"[..]].concat(),
         (_, Some(Format::Csv)) => {
             return Err("a row of CSV can't be read without its header; put both into a new file".to_owned());
         }
+        (Payload::Raw(bytes), Some(_)) => [bytes, &b"\n"[..]].concat(),
         _ => return Err("what was kept of it can't be read as a record".to_owned()),
     };
     let at = Location { name: &letter.location, line: 1 };
-    decode_one(Format::Json, &bytes, at).map_err(|reason| format!("it still can't be read: {reason}"))
+    decode_one(format.unwrap_or_default(), &bytes, at)
+        .map_err(|reason| format!("it still can't be read: {reason}"))
 }

@@ -46,7 +46,7 @@ use super::{
     guard::{Claim, Guard},
     journal::Journal,
     names::{Names, TypeNames},
-    open::{other_format, other_writer, unwritten},
+    open::{only_read, other_format, other_writer},
     tail::{BUFFER_BYTES, Found, Left, Tail},
     token::{Mark, TypesToken},
 };
@@ -130,7 +130,7 @@ impl ByType {
             format: config.format,
             begun,
             journal,
-            encoder: config.format.encoder().ok_or_else(unwritten)?,
+            encoder: config.format.encoder().ok_or_else(only_read)?,
             buffer: Vec::new(),
             files: marks.into_iter().map(|mark| TypeFile { mark, tail: None, used: 0 }).collect(),
             of_kind: HashMap::new(),

@@ -66,7 +66,7 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx, guard: Guard) -> Re
         names,
         roll: config.roll,
         template,
-        encoder: config.format.encoder().ok_or_else(unwritten)?,
+        encoder: config.format.encoder().ok_or_else(only_read)?,
         buffer: Vec::new(),
         current,
         rejects: Vec::new(),
@@ -77,9 +77,9 @@ pub(super) fn open(config: Config, names: Names, cx: SinkCx, guard: Guard) -> Re
     Ok((writer, opened))
 }
 
-/// A format that is only read.
-pub(super) fn unwritten() -> Error {
-    Error::config("`format` of the `file` sink can't be written")
+/// The format can't be written, which the check of the configuration says with more words.
+pub(super) fn only_read() -> Error {
+    Error::config("in `format`: this form is only read")
 }
 
 /// The files are in another format than is asked for now.

@@ -66,12 +66,12 @@ impl Http {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?, value);
         }
         let content = match (self.config.format, self.config.settings().framing) {
-            (Format::Json | Format::OpenMhealth, Framing::Lines) => "application/x-ndjson",
-            (Format::Json | Format::OpenMhealth, _) => "application/json",
             (Format::InfluxDb, _) => "text/plain; charset=utf-8",
             (Format::Csv, _) => "text/csv; charset=utf-8",
             (Format::Fhir, Framing::Lines) => "application/fhir+ndjson",
             (Format::Fhir, _) => "application/fhir+json",
+            (_, Framing::Lines) => "application/x-ndjson",
+            _ => "application/json",
         };
         if self.config.format == Format::Fhir {
             headers.insert("accept", HeaderValue::from_static("application/fhir+json"));

@@ -237,6 +237,7 @@ impl Config {
 impl Configure for Config {
     fn check(&self) -> Vec<Problem> {
         let mut problems = self.settings().check();
+        problems.extend(self.format.check_written());
         problems.extend(check_url("url", &self.url, self.insecure));
         self.check_headers(&mut problems);
         let Auth { bearer, basic, oauth2, smart } = &self.auth;

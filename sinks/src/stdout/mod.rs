@@ -96,7 +96,7 @@ impl Stdout {
 
     /// A sink that writes to `writer`, with times in `zone`.
     pub fn with_writer(config: Config, writer: impl Write + Send + 'static, zone: TimeZone) -> Stdout {
-        let encoder = match config.format {
+        let encoder: Box<dyn Encoder> = match config.format {
             StdoutFormat::Table => Box::new(Table::new(zone)),
             StdoutFormat::Json => written(Format::Json),
             StdoutFormat::Csv => written(Format::Csv),

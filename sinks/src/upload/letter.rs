@@ -40,10 +40,9 @@ fn read_back(format: Format, unpacked: &Unpacked, index: u32) -> Option<Record> 
         return rmp_serde::from_slice(copy).ok();
     }
     let bytes = match format {
-        Format::Json => [unpacked.record(index), b"\n"].concat(),
         // With the header, which stands before the first record.
         Format::Csv => unpacked.part(index..index + 1).to_vec(),
-        Format::Fhir | Format::OpenMhealth | Format::InfluxDb => return None,
+        _ => [unpacked.record(index), b"\n"].concat(),
     };
     decode_one(format, &bytes, Location { name: "body", line: 1 }).ok()
 }

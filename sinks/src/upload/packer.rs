@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use afferent_core::{Record, RecordId, Reject, Rejects};
+use afferent_core::{Error, Record, RecordId, Reject, Rejects, Result};
 use afferent_formats::{DecoderOptions, Encoder};
 
 use super::{
@@ -76,9 +76,13 @@ impl Open {
 }
 
 impl Packer {
-    pub(super) fn new(settings: &Settings) -> Packer {
-        Packer {
-            encoder: settings.encoder().expect("invariant: a sink opens only with a format that is written"),
+    /// # Errors
+    /// `Config` for a format that is only read.
+    pub(super) fn new(settings: &Settings) -> Result<Packer> {
+        Ok(Packer {
+            encoder: settings
+                .encoder()
+                .ok_or_else(|| Error::config("in `format`: this form is only read"))?,
             framing: settings.framing(),
             copies: settings.format.decoder(DecoderOptions::default()).is_none(),
             records: match settings.framing() {
@@ -87,7 +91,7 @@ impl Packer {
             },
             bytes: usize::try_from(settings.batch.bytes.0).unwrap_or(usize::MAX),
             lanes: (0..settings.lanes).map(|_| Open::default()).collect(),
-        }
+        })
     }
 
     /// Adds a record to the body of its lane; bodies that are full go to `closed`, a record that has no form to `rejects`.

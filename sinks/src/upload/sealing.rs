@@ -81,10 +81,10 @@ impl Sealing {
         sealed: Sealed,
         bodies: mpsc::UnboundedSender<Entry>,
         made: Made,
-    ) -> Sealing {
+    ) -> Result<Sealing> {
         made.set(sealed.totals.bytes);
-        Sealing {
-            packer: Packer::new(settings),
+        Ok(Sealing {
+            packer: Packer::new(settings)?,
             sealer,
             epoch: None,
             sealed,
@@ -92,7 +92,7 @@ impl Sealing {
             made,
             rejects: Vec::new(),
             closed: Vec::new(),
-        }
+        })
     }
 
     pub(super) fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {

@@ -165,10 +165,10 @@ impl Framing {
     /// The framings of a format, the usual one first.
     pub fn of(format: Format) -> &'static [Framing] {
         match format {
-            Format::Json => &[Framing::Array, Framing::Lines, Framing::Single],
             Format::Csv | Format::InfluxDb => &[Framing::Lines],
-            Format::OpenMhealth => &[Framing::Array, Framing::Lines, Framing::Single],
             Format::Fhir => &[Framing::Transaction, Framing::Batch, Framing::Lines, Framing::Single],
+            // JSON; or only read, so there are no bodies of it.
+            _ => &[Framing::Array, Framing::Lines, Framing::Single],
         }
     }
 

@@ -122,7 +122,8 @@ impl<T: Transport> Upload<T> {
         let made = Made::default();
         let (bodies, queue) = mpsc::unbounded_channel();
         let records = sealed.totals.records;
-        let sealing = Sealing::new(&self.settings, sealer(&cx, &self.settings), sealed, bodies, made.clone());
+        let sealing =
+            Sealing::new(&self.settings, sealer(&cx, &self.settings), sealed, bodies, made.clone())?;
         let outbound = Outbound { jobs, sealed: queue, waiting: Batch::new() };
         let mode =
             Mode::Outbox { outbound, released, known: Box::new(known), sealed: records, prepared: None };
@@ -152,7 +153,7 @@ impl<T: Transport> Upload<T> {
         let made = Made::default();
         let (bodies, queue) = mpsc::unbounded_channel();
         let sealer = sealer(&cx, &self.settings);
-        let sealing = Sealing::new(&self.settings, sealer, Sealed::default(), bodies, made.clone());
+        let sealing = Sealing::new(&self.settings, sealer, Sealed::default(), bodies, made.clone())?;
         let sealing = Jobs::new(cx.blocking.clone(), sealing);
         let refusals = Refusals::default();
         let keep = Keep::InMemory(refusals.clone());

@@ -15,7 +15,7 @@ pub struct Config {
     /// Whether to wait for more at the end, through rotation and truncation.
     #[serde(default)]
     pub follow: bool,
-    /// The form of the files: `json` (NDJSON of the wire form) or `csv`.
+    /// The form of the files: `json` (NDJSON of the wire form), `csv`, or one of the dialects of `docs/formats`.
     #[serde(default)]
     pub format: Format,
     /// Whether to reject a record with an unknown field, instead of keeping it in the metadata.
@@ -26,15 +26,7 @@ pub struct Config {
 impl Configure for Config {
     fn check(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.format.check_read().into_iter().collect();
-        if self.path.is_empty() {
-            problems.push(Problem::new("path", "expected the path of a file or a glob, found an empty text"));
-        } else if let Err(error) = ::glob::Pattern::new(&self.path) {
-            problems.push(
-                Problem::new("path", format!("not a glob: {}", error.msg))
-                    .help("write `[*]`, `[?]` or `[[]` for these characters themselves")
-                    .span(error.pos..self.path.len()),
-            );
-        }
+        problems.extend(self.check_path());
         problems
     }
 
@@ -42,6 +34,22 @@ impl Configure for Config {
         if Path::new(&self.path).is_relative() {
             let base = ::glob::Pattern::escape(&base.to_string_lossy());
             self.path = Path::new(&base).join(&self.path).to_string_lossy().into_owned();
+        }
+    }
+}
+
+impl Config {
+    fn check_path(&self) -> Option<Problem> {
+        if self.path.is_empty() {
+            return Some(Problem::new("path", "expected the path of a file or a glob, found an empty text"));
+        }
+        match ::glob::Pattern::new(&self.path) {
+            Ok(_) => None,
+            Err(error) => Some(
+                Problem::new("path", format!("not a glob: {}", error.msg))
+                    .help("write `[*]`, `[?]` or `[[]` for these characters themselves")
+                    .span(error.pos..self.path.len()),
+            ),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files of records: NDJSON of the wire form, or CSV, one file or many.
+//! Files of records: NDJSON of the wire form, CSV, or one of the dialects of `docs/formats`, one file or many.
 //!
 //! # Contract
 //!
@@ -21,6 +21,10 @@
 //! | another file under its name, and it is gone | the other from its beginning, with a notice |
 //! | a copy of it under another name | the copy, as any other file: rotate by renaming |
 //! | it is gone | nothing more; an alarm, if it was known not to have been read to its end |
+//!
+//! **JSON documents** of a dialect may be as long as they like: their parts are read one by one. One that breaks off at the end
+//! of a file is a reject, or, with `follow`, waits. What stands in the middle of one may be about anything before it: such a
+//! file is read again from its beginning up to the offset, without giving the records that it gave before.
 //!
 //! **Memory.** A buffer of a few hundred KiB and one batch that is read ahead. An item over [`MAX_ITEM_BYTES`] is passed
 //! over, in pieces, to the next line end, and becomes a reject. At most [`MAX_FILES`] files, and [`MAX_HANDLES`] of

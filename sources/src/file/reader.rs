@@ -7,14 +7,14 @@ use afferent_core::{
     disk::{Disk, DiskFile, FileId},
     event::StageEvents,
 };
-use afferent_formats::{Decoder, DecoderOptions, Format, Location};
+use afferent_formats::{Decoder, DecoderOptions, Location, Resumption};
 
 use super::{
     Config, MAX_ITEM_BYTES,
     error::read_error,
     files::{Files, Visit},
     position,
-    window::{Found, Window},
+    window::{Found, READ_BYTES, Window},
 };
 
 /// Bytes between two reports of progress; some twenty a second at full speed.
@@ -174,10 +174,12 @@ impl Reader {
         }
         let name = mark.path.display().to_string();
         let decoder = self.config.format.decoder(DecoderOptions { strict: self.config.strict });
-        let mut decoder =
-            decoder.ok_or_else(|| Error::config("`format` of the `file` source can't be read"))?;
-        if mark.offset > 0 && self.config.format == Format::Csv {
-            self.read_header(&file, &name, &mut *decoder)?;
+        let mut decoder = decoder.ok_or_else(|| Error::config("in `format`: this form is only written"))?;
+        match self.config.format.resumption() {
+            _ if mark.offset == 0 => {}
+            Resumption::Items => {}
+            Resumption::Header => self.read_header(&file, &name, &mut *decoder)?,
+            Resumption::Everything => self.read_again(&file, mark.offset, &name, &mut *decoder)?,
         }
         let window = Window::new(file.clone(), mark.offset, self.config.format);
         self.open = Some(Open { id: mark.id, name, file, window, decoder });
@@ -196,6 +198,34 @@ impl Reader {
             if !item.trim_ascii().is_empty() {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Gives the decoder everything before `end` of a file that is read from its middle. What came of it was given before.
+    fn read_again(
+        &self,
+        file: &Arc<dyn DiskFile>,
+        end: u64,
+        name: &str,
+        decoder: &mut dyn Decoder,
+    ) -> Result<()> {
+        let (mut batch, mut rejects) = (Batch::new(), Rejects::new());
+        let (mut at, mut line) = (0, 1);
+        let mut buffer = vec![0; READ_BYTES];
+        while at < end {
+            let wanted = usize::try_from(end - at).unwrap_or(READ_BYTES).min(READ_BYTES);
+            let read = file.read_at(at, &mut buffer[..wanted]);
+            let read = read.map_err(|error| read_error(name.as_ref(), error, self.config.follow))?;
+            if read == 0 {
+                // It was looked at a moment ago, and had as much; the next look finds out.
+                return Err(Error::transient(format!("{name} became shorter while it was read")));
+            }
+            decoder.decode(&buffer[..read], Location { name, line }, &mut batch, &mut rejects);
+            batch.clear();
+            rejects.clear();
+            line += memchr::memchr_iter(b'\n', &buffer[..read]).count() as u64;
+            at += read as u64;
         }
         Ok(())
     }
@@ -242,6 +272,10 @@ impl Reader {
             known.mark.offset += bytes;
             known.mark.line += lines;
             known.mark.done = length == known.mark.offset;
+            if known.mark.done && !self.config.follow {
+                let at = Location { name: &open.name, line: known.mark.line };
+                open.decoder.finish(at, batch, &mut rejects);
+            }
             self.moved = true;
             self.progress.add(bytes, &self.events, self.config.follow);
             if !batch.is_empty() || !rejects.is_empty() {

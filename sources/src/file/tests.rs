@@ -612,3 +612,53 @@ impl DiskFile for FaultyFile {
         self.file.sync()
     }
 }
+
+/// An event of health_kit_reporter with samples of `numbers`, over several lines.
+fn event(numbers: std::ops::Range<u64>) -> String {
+    let samples: Vec<String> = numbers
+        .map(|number| {
+            format!(
+                "\"{{\\n \\\"identifier\\\":\\\"HKQuantityTypeIdentifierStepCount\\\",\\\"startTimestamp\\\":1735689600,\
+                 \\\"harmonized\\\":{{\\\"value\\\":{number},\\\"unit\\\":\\\"count\\\"}}}}\""
+            )
+        })
+        .collect();
+    format!("{{\"samples\":[\n{}\n],\n\"deletedObjects\":[]}}", samples.join(",\n"))
+}
+
+/// Scenario: files of one JSON document, of one in each line, and of one that breaks off, in a dialect; stopped after every
+/// pull. Guarantees: G1, G2, each sample comes once wherever reading is taken up again; what breaks off is a reject.
+#[tokio::test]
+async fn documents_are_read_and_resumed_anywhere() {
+    let surroundings = small_limits(4);
+    let at = |name: &str| surroundings.path().join(name);
+    fs::write(at("a.json"), event(0..30)).unwrap();
+    fs::write(
+        at("b.json"),
+        format!("{}\n{}\n", event(30..32).replace('\n', ""), event(32..40).replace('\n', "")),
+    )
+    .unwrap();
+    fs::write(at("c.json"), &event(40..43)[..event(40..43).len() - 40]).unwrap();
+    let config = Config { format: Format::HealthKitReporter, ..config(&at("*.json")) };
+    let all = source_contract(|| FileSource::new(config.clone()), &surroundings, 1_000).await;
+    assert_eq!(numbers(&all), (0..42).collect::<Vec<_>>());
+    let given = read(&mut open(config, &surroundings, None).await).await;
+    assert_eq!(given.rejects.len(), 1);
+    assert_eq!(given.rejects[0].location, format!("{}:4", at("c.json").display()));
+}
+
+/// Scenario: a document that is followed while it is written, cut in the middle of a sample. Guarantees: G1, what is whole is
+/// given at once, and the rest once it is there.
+#[tokio::test(start_paused = true)]
+async fn a_document_is_followed_while_it_grows() {
+    let surroundings = small_limits(100);
+    let path = surroundings.path().join("a.json");
+    let text = event(0..3);
+    append(&path, &text[..text.len() - 60]);
+    let mut source =
+        open(Config { format: Format::HealthKitReporter, ..follow(&path) }, &surroundings, None).await;
+    assert_eq!(read(&mut source).await.numbers, [0, 1]);
+    append(&path, &text[text.len() - 60..]);
+    let more = read(&mut source).await;
+    assert_eq!((more.numbers, more.rejects.len()), (vec![2], 0));
+}

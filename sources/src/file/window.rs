@@ -8,7 +8,7 @@ use afferent_formats::{Format, Splitter};
 use super::MAX_ITEM_BYTES;
 
 /// How much is read at once: large enough that the call costs nothing, small enough for the cache.
-const READ_BYTES: usize = 256 << 10;
+pub(super) const READ_BYTES: usize = 256 << 10;
 
 /// A buffer that is larger after a long item is given back.
 const KEPT_BYTES: usize = 8 * READ_BYTES;

@@ -8,7 +8,7 @@ use hyper::{
 };
 use serde_json::json;
 
-use super::items::Malformed;
+use super::items::{Checked, Malformed};
 
 /// When to try again if bodies in memory are at their bound: they are there for milliseconds.
 const SOON: u16 = 1;
@@ -19,14 +19,15 @@ const LATER: u16 = 10;
 #[derive(Debug)]
 pub(super) enum Answer {
     /// It is on disk.
-    Stored {
-        /// How many records it has.
-        records: u32,
-    },
+    Stored(Checked),
     /// Its records are committed.
-    Committed {
-        /// How many records it has.
-        records: u32,
+    Committed(Checked),
+    /// What a vendor expects, and nothing else.
+    Plain {
+        /// The status.
+        status: StatusCode,
+        /// The body, if it has one.
+        content: Option<serde_json::Value>,
     },
     /// It is not taken.
     Refused(Refusal),
@@ -35,7 +36,7 @@ pub(super) enum Answer {
 /// Why a request is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Not in the wire form: a record of it, or the whole.
+    /// Not in the form that is received: a record of it, or the whole.
     Malformed {
         /// What was expected and what was found, without any value.
         message: String,
@@ -118,7 +119,8 @@ impl Refusal {
             }
             Refusal::TooLarge => "the body is larger than is received here; send it in parts",
             Refusal::WrongType => {
-                "expected Content-Type application/json or application/x-ndjson, and Content-Encoding gzip, deflate, zstd or none"
+                "expected the Content-Type of what is received here (application/json or application/x-ndjson; text/csv of CSV, \
+                 application/msgpack of MessagePack), and Content-Encoding gzip, deflate, zstd or none"
             }
             Refusal::Busy => "too many bodies at once; try again",
             Refusal::Full => "nothing more can be stored for now; try again",
@@ -147,9 +149,15 @@ impl From<Malformed> for Refusal {
 impl Answer {
     /// As a response.
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+        if let Answer::Plain { status, content: None } = &self {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = *status;
+            return response;
+        }
         let (status, content) = match &self {
-            Answer::Stored { records } => (StatusCode::ACCEPTED, json!({ "records": records })),
-            Answer::Committed { records } => (StatusCode::OK, json!({ "records": records })),
+            Answer::Stored(checked) => (StatusCode::ACCEPTED, taken(*checked)),
+            Answer::Committed(checked) => (StatusCode::OK, taken(*checked)),
+            Answer::Plain { status, content } => (*status, content.clone().unwrap_or_default()),
             Answer::Refused(refusal) => {
                 let mut content = json!({ "error": refusal.code(), "message": refusal.message() });
                 if let Refusal::Malformed { record, field, .. } = refusal {
@@ -185,6 +193,14 @@ impl Answer {
         }
         response
     }
+}
+
+fn taken(Checked { records, rejected }: Checked) -> serde_json::Value {
+    let mut taken = json!({ "records": records });
+    if rejected > 0 {
+        taken["rejected"] = rejected.into();
+    }
+    taken
 }
 
 impl From<Refusal> for Answer {

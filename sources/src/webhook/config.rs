@@ -15,7 +15,7 @@ use afferent_core::{
 use afferent_formats::Format;
 use serde::Deserialize;
 
-use super::{frame, signature::SigningKey};
+use super::{frame, vendor::Scheme};
 
 /// The largest body that can be allowed: it is in memory as a whole, twice for a moment, and an entry of the log.
 pub const MAX_BODY: u64 = 32 << 20;
@@ -37,7 +37,8 @@ pub struct Config {
     pub listen: String,
     /// The path that is this pipeline's, such as `/vitals`.
     pub path: String,
-    /// What bodies are written in: `json`, an array of records or one record after the other (NDJSON).
+    /// What bodies are written in: `json`, an array of records or one record after the other (NDJSON), which is the default, or
+    /// one of the dialects of `docs/formats`.
     #[serde(default)]
     pub format: Format,
     /// When a body is acknowledged: once it is `durable`, the default (202), or once its records are `committed` (200).
@@ -46,11 +47,12 @@ pub struct Config {
     /// How long a sender waits for that before it gets 503 and tries again: `10s` unless given.
     #[serde(default = "ack_timeout")]
     pub ack_timeout: Span,
-    /// Keys of Standard Webhooks signatures, `whsec_…`, from the environment (`"${SECRET}"`) or a file (`{ file = "…" }`, read
+    /// Keys of Standard Webhooks signatures, `whsec_…`, or with the `format` of a vendor its secrets, from the environment (`"${SECRET}"`) or a file (`{ file = "…" }`, read
     /// again when it changes). Any of them may sign: to change one, have both in the list for a while.
     #[serde(default)]
     pub secrets: Vec<SecretSource>,
-    /// Bearer tokens, likewise. Where there are secrets as well, either will do.
+    /// Bearer tokens, likewise. Where there are secrets as well, either will do. With the `format` of a vendor, what its challenges
+    /// are answered by.
     #[serde(default)]
     pub tokens: Vec<SecretSource>,
     /// Encryption: PEM files of a `cert` and its `key`, read again when they change. With `client_ca`, whoever connects has to
@@ -178,7 +180,10 @@ impl Config {
             );
         }
         let has_client_ca = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-        if self.secrets.is_empty() && self.tokens.is_empty() && !has_client_ca {
+        let scheme = Scheme::of(self.format);
+        let has_secrets = !self.secrets.is_empty() && scheme != Scheme::Withings;
+        let has_tokens = !self.tokens.is_empty() && scheme.is_by_tokens();
+        if !has_secrets && !has_tokens && !has_client_ca {
             problems.push(
                 Problem::new("listen", "without `secrets`, `tokens` or `tls.client_ca`, everybody may post")
                     .help("give one of them, listen on 127.0.0.1, or say `insecure = true`"),
@@ -195,7 +200,7 @@ impl Config {
         }
         for (index, secret) in self.secrets.iter().enumerate() {
             if let SecretSource::Value(secret) = secret
-                && let Err(expected) = SigningKey::parse(secret.expose())
+                && let Err(expected) = Scheme::of(self.format).key(secret.expose())
             {
                 problems.push(
                     Problem::new(&format!("secrets.{index}"), expected)
@@ -279,12 +284,7 @@ impl Configure for Config {
                 .help("write it as \"/vitals\""),
             );
         }
-        if self.format != Format::Json {
-            problems.push(
-                Problem::new("format", "bodies of this form are not received")
-                    .help("leave it out, or say \"json\""),
-            );
-        }
+        problems.extend(self.format.check_read());
         self.check_access(&mut problems);
         self.check_keys(&mut problems);
         self.check_bounds(&mut problems);

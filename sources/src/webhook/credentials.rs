@@ -5,6 +5,7 @@
 //! | `secrets` | it has a signature that one of them made, within [`TOLERANCE`](super::TOLERANCE) |
 //! | `tokens` | it has `Authorization: Bearer` with one of them |
 //! | both | either; one that has a signature is judged by that alone |
+//! | the `format` of a vendor | it has that vendor's proof; see [`Scheme`] |
 //! | neither | always: the listener asks for certificates, or listens to this machine only |
 
 use std::{
@@ -24,7 +25,8 @@ use ring::{hmac, rand::SystemRandom};
 
 use super::{
     config::is_token,
-    signature::{Signed, SigningKey, is_signed},
+    signature::{Signed, SigningKey, has_made, is_signed},
+    vendor::{Claim, Scheme},
 };
 
 /// How often files of secrets are looked at, while there are requests: soon enough for whoever has just changed one.
@@ -32,6 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Keys and tokens, ready to compare with.
 pub struct Keys {
+    scheme: Scheme,
     signing: Vec<SigningKey>,
     /// Tokens are compared by their tag under a key of this process, so that the time it takes says nothing of them.
     hidden: hmac::Key,
@@ -54,6 +57,36 @@ pub enum Proof<'a> {
     Done,
     /// By a signature, for which its body is needed.
     Signature(Signed<'a>),
+    /// By that of a vendor, likewise.
+    Claim(Claim<'a>),
+}
+
+impl Proof<'_> {
+    /// What stands before the body in what is signed.
+    pub(super) fn prefix(&self) -> Vec<u8> {
+        match self {
+            Proof::Done => Vec::new(),
+            Proof::Signature(signed) => signed.prefix(),
+            Proof::Claim(claim) => claim.prefix(),
+        }
+    }
+
+    /// What is looked for in the body, on whatever thread that is done.
+    pub(super) fn evidence(&self) -> Evidence {
+        match self {
+            Proof::Done => Evidence::None,
+            Proof::Signature(signed) => Evidence::Signatures(signed.signatures.to_owned()),
+            Proof::Claim(claim) => Evidence::Tags(claim.tags()),
+        }
+    }
+}
+
+/// What has to be that of one of our keys.
+#[derive(Debug)]
+pub(super) enum Evidence {
+    None,
+    Signatures(String),
+    Tags(Vec<Vec<u8>>),
 }
 
 impl Keys {
@@ -65,7 +98,19 @@ impl Keys {
         secrets: impl IntoIterator<Item = &'a str>,
         tokens: impl IntoIterator<Item = &'a str>,
     ) -> Result<Keys> {
-        let signing: Result<Vec<_>, _> = secrets.into_iter().map(SigningKey::parse).collect();
+        Keys::of(Scheme::Standard, secrets, tokens)
+    }
+
+    /// Ready for `secrets` and `tokens` as `scheme` has them.
+    ///
+    /// # Errors
+    /// As [`new`](Keys::new).
+    pub fn of<'a>(
+        scheme: Scheme,
+        secrets: impl IntoIterator<Item = &'a str>,
+        tokens: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Keys> {
+        let signing: Result<Vec<_>, _> = secrets.into_iter().map(|secret| scheme.key(secret)).collect();
         let signing = signing.map_err(|expected| Error::config(format!("in `secrets`: {expected}")))?;
         let hidden = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| Error::transient("the operating system gave no random bytes"))?;
@@ -77,28 +122,51 @@ impl Keys {
             }
         });
         let tokens = tags.collect::<Result<Vec<_>>>()?;
-        Ok(Keys { signing, hidden, tokens })
+        Ok(Keys { scheme, signing, hidden, tokens })
     }
 
     /// How a request with these `headers` proves who it is from; `None` if it can't, whatever its body is.
     pub fn judge<'h>(&self, headers: &'h HeaderMap, now: Timestamp) -> Option<Proof<'h>> {
-        if self.signing.is_empty() && self.tokens.is_empty() {
+        if self.signing.is_empty() && (self.tokens.is_empty() || !self.scheme.is_by_tokens()) {
             return Some(Proof::Done);
         }
-        if !self.signing.is_empty() && headers.contains_key("webhook-signature") {
+        match self.scheme {
+            Scheme::Standard => {}
+            Scheme::Garmin => return self.knows(one(headers, "garmin-client-id")?).then_some(Proof::Done),
+            vendor => return vendor.claim(headers, now).map(Proof::Claim),
+        }
+        // Svix has names of its own for the same headers.
+        let names = ["webhook", "svix"].map(|sender| format!("{sender}-signature"));
+        if let Some(name) = names.iter().find(|name| headers.contains_key(name.as_str()))
+            && !self.signing.is_empty()
+        {
+            let sender = name.trim_end_matches("-signature");
             let signed = Signed {
-                id: one(headers, "webhook-id")?,
-                timestamp: one(headers, "webhook-timestamp")?,
-                signatures: one(headers, "webhook-signature")?,
+                id: one(headers, &format!("{sender}-id"))?,
+                timestamp: one(headers, &format!("{sender}-timestamp"))?,
+                signatures: one(headers, name)?,
             };
             return signed.is_current(now).then_some(Proof::Signature(signed));
         }
         let (scheme, token) = one(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
         let token = token.trim_start_matches(' ');
-        let is_known = self.tokens.iter().fold(false, |found, tag| {
+        (scheme.eq_ignore_ascii_case("bearer") && self.knows(token)).then_some(Proof::Done)
+    }
+
+    /// Whether `token` is one of ours. Takes as long whichever it is, or none.
+    pub(super) fn knows(&self, token: &str) -> bool {
+        self.tokens.iter().fold(false, |found, tag| {
             found | hmac::verify(&self.hidden, token.as_bytes(), tag.as_ref()).is_ok()
-        });
-        (scheme.eq_ignore_ascii_case("bearer") && is_known).then_some(Proof::Done)
+        })
+    }
+
+    /// Whether `evidence` is of ours: `content` is the prefix of what is signed and the body as it was sent.
+    pub(super) fn bears(&self, evidence: &Evidence, content: &[u8]) -> bool {
+        match evidence {
+            Evidence::None => true,
+            Evidence::Signatures(signatures) => self.has_signed(signatures, content),
+            Evidence::Tags(tags) => has_made(&self.signing, tags, content),
+        }
     }
 
     /// Whether one of `signatures` is ours: `content` is the prefix of what is signed and the body as it was sent.
@@ -109,7 +177,7 @@ impl Keys {
 
 /// The value of a header that comes once. One that comes twice could mean one thing to us and another to whoever looked
 /// before us.
-fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() { None } else { value.to_str().ok() }
@@ -118,6 +186,7 @@ fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// Who may post, as it is configured, and as it was read last.
 #[derive(Debug)]
 pub struct Credentials {
+    scheme: Scheme,
     secrets: Vec<SecretSource>,
     tokens: Vec<SecretSource>,
     state: Mutex<State>,
@@ -135,13 +204,14 @@ impl Credentials {
     /// # Errors
     /// `Config` where one is not what it should be; as the file system's where one can't be read.
     pub async fn open(
+        scheme: Scheme,
         secrets: Vec<SecretSource>,
         tokens: Vec<SecretSource>,
         blocking: &Blocking,
     ) -> Result<Credentials> {
-        let keys = read(&secrets, &tokens, blocking).await?;
+        let keys = read(scheme, &secrets, &tokens, blocking).await?;
         let state = State { keys: Arc::new(keys), looked: clock::instant() };
-        Ok(Credentials { secrets, tokens, state: Mutex::new(state) })
+        Ok(Credentials { scheme, secrets, tokens, state: Mutex::new(state) })
     }
 
     /// Those that hold now. Files are looked at again now and then; while one can't be read, what was in it before holds.
@@ -158,7 +228,7 @@ impl Credentials {
             due
         };
         if due {
-            match read(&self.secrets, &self.tokens, blocking).await {
+            match read(self.scheme, &self.secrets, &self.tokens, blocking).await {
                 Ok(keys) => self.state().keys = Arc::new(keys),
                 Err(error) => tracing::warn!("secrets stay as they were: {error}"),
             }
@@ -172,7 +242,12 @@ impl Credentials {
     }
 }
 
-async fn read(secrets: &[SecretSource], tokens: &[SecretSource], blocking: &Blocking) -> Result<Keys> {
+async fn read(
+    scheme: Scheme,
+    secrets: &[SecretSource],
+    tokens: &[SecretSource],
+    blocking: &Blocking,
+) -> Result<Keys> {
     let (secrets, tokens) = (secrets.to_vec(), tokens.to_vec());
     blocking
         .spawn(move || {
@@ -180,7 +255,11 @@ async fn read(secrets: &[SecretSource], tokens: &[SecretSource], blocking: &Bloc
                 sources.iter().map(SecretSource::read).collect()
             };
             let (secrets, tokens) = (all(&secrets)?, all(&tokens)?);
-            Keys::new(secrets.iter().map(|secret| secret.expose()), tokens.iter().map(|token| token.expose()))
+            Keys::of(
+                scheme,
+                secrets.iter().map(|secret| secret.expose()),
+                tokens.iter().map(|token| token.expose()),
+            )
         })
         .await?
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use afferent_core::{Committed, Result, SourceCx, blocking::Blocking, clock::Clock, event::StageEvents};
-use afferent_formats::{DecoderOptions, wire::WireDecoder};
+use afferent_formats::Format;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Method,
@@ -21,11 +21,13 @@ use super::{
     answer::{Answer, Refusal},
     body::{Budget, CHUNK, Encoding, extend, inflate},
     credentials::{Credentials, Keys, Proof},
+    forms::Bodies,
     frame::{BodyId, content_hash},
     ids::{Outcome, Outcomes},
     intake::{Intake, Taken},
-    items::check_records,
+    items::Checked,
     signature::MAX_ID,
+    vendor::Scheme,
 };
 
 /// A body that is sent as it is and no longer than this is looked at where it came in: some 200 µs. Others would keep a worker
@@ -35,8 +37,14 @@ const INLINE_BYTES: usize = 64 << 10;
 const MAX_CHECKS: usize = 4;
 /// The media types that are read. Without one it is not: a browser sends such a request from any page, and asks first before it
 /// sends one with these.
-const MEDIA_TYPES: [&str; 4] =
-    ["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl"];
+fn media_types(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::Csv => &["text/csv"],
+        Format::Withings => &["application/x-www-form-urlencoded"],
+        Format::Msgpack => &["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"],
+        _ => &["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl"],
+    }
+}
 
 /// One path: whom it lets in, what it takes, and where that goes.
 #[derive(Debug)]
@@ -46,7 +54,7 @@ pub(super) struct Endpoint {
     budget: Arc<Semaphore>,
     checks: Semaphore,
     /// Those that no request uses now; their caches are warm.
-    decoders: Mutex<Vec<WireDecoder>>,
+    decoders: Mutex<Vec<Bodies>>,
     /// `None` while the log is not open.
     intake: Mutex<Option<Arc<Intake>>>,
     committed: watch::Receiver<Committed>,
@@ -58,7 +66,7 @@ pub(super) struct Endpoint {
 /// A body that was found to be good.
 struct Good {
     content: Vec<u8>,
-    records: u32,
+    checked: Checked,
     hash: u64,
     budget: Budget,
 }
@@ -69,7 +77,7 @@ impl Endpoint {
         let (secrets, tokens) = (config.secrets.clone(), config.tokens.clone());
         let in_flight = usize::try_from(config.max_in_flight.0).unwrap_or(Semaphore::MAX_PERMITS);
         Ok(Endpoint {
-            credentials: Credentials::open(secrets, tokens, &cx.blocking).await?,
+            credentials: Credentials::open(Scheme::of(config.format), secrets, tokens, &cx.blocking).await?,
             config: config.clone(),
             budget: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
             checks: Semaphore::new(MAX_CHECKS),
@@ -94,36 +102,35 @@ impl Endpoint {
 
     /// The answer to a request for this path.
     pub(super) async fn answer(&self, parts: &Parts, body: &mut Incoming) -> Answer {
-        self.try_answer(parts, body).await.unwrap_or_else(Answer::Refused)
+        let answer = self.try_answer(parts, body).await.unwrap_or_else(Answer::Refused);
+        Scheme::of(self.config.format).dressed(answer)
     }
 
     async fn try_answer(&self, parts: &Parts, body: &mut Incoming) -> Result<Answer, Refusal> {
+        let keys = self.credentials.keys(&self.blocking).await;
+        if let Some(answer) = Scheme::of(self.config.format).challenge(parts, &keys) {
+            return answer;
+        }
         if parts.method != Method::POST {
             return Err(Refusal::WrongMethod);
         }
-        let keys = self.credentials.keys(&self.blocking).await;
         let proof = keys.judge(&parts.headers, self.clock.now()).ok_or(Refusal::Unauthorized)?;
-        let encoding = form(&parts.headers)?;
+        let encoding = form(&parts.headers, self.config.format)?;
         let id = id(&parts.headers)?;
-        let prefix = match &proof {
-            Proof::Done => Vec::new(),
-            Proof::Signature(signed) => signed.prefix(),
-        };
-        let (content, budget) = self.receive(prefix, body).await?;
+        let (content, budget) = self.receive(proof.prefix(), body).await?;
         let good = self.check(&keys, proof, content, encoding, budget, id.is_some()).await?;
-        let records = good.records;
-        if records == 0 {
+        if good.checked.records == 0 && good.checked.rejected == 0 {
             // There is nothing to store, and a repeat gets the same answer.
-            return Ok(self.done(records));
+            return Ok(self.done(good.checked));
         }
         let wait = self.keep(id, good);
         timeout(self.config.ack_timeout.0, wait).await.unwrap_or(Err(Refusal::Unavailable))
     }
 
-    fn done(&self, records: u32) -> Answer {
+    fn done(&self, checked: Checked) -> Answer {
         match self.config.ack {
-            Ack::Durable => Answer::Stored { records },
-            Ack::Committed => Answer::Committed { records },
+            Ack::Durable => Answer::Stored(checked),
+            Ack::Committed => Answer::Committed(checked),
         }
     }
 
@@ -165,19 +172,17 @@ impl Endpoint {
         mut budget: Budget,
         has_id: bool,
     ) -> Result<Good, Refusal> {
-        let (before, signatures) = match proof {
-            Proof::Done => (0, None),
-            Proof::Signature(proof) => (proof.prefix().len(), Some(proof.signatures.to_owned())),
-        };
+        let (before, evidence) = (proof.prefix().len(), proof.evidence());
         let keys = keys.clone();
         let limit = usize::try_from(self.config.max_body.0).unwrap_or(usize::MAX);
-        let strict = self.config.strict;
         let decoder = self.decoders().pop();
-        let mut decoder = decoder.unwrap_or_else(|| WireDecoder::new(DecoderOptions { strict }));
+        let decoder = decoder.or_else(|| Bodies::new(self.config.format, self.config.strict));
+        // The check of the configuration refuses forms that are only written.
+        let mut decoder = decoder.ok_or(Refusal::Unavailable)?;
         let is_small = encoding == Encoding::Identity && signed.len() <= INLINE_BYTES;
         let work = move || {
             let checked = (|| {
-                if signatures.is_some_and(|signatures| !keys.has_signed(&signatures, &signed)) {
+                if !keys.bears(&evidence, &signed) {
                     return Err(Refusal::Unauthorized);
                 }
                 let content = if encoding == Encoding::Identity {
@@ -190,9 +195,9 @@ impl Endpoint {
                     budget = inflated;
                     content
                 };
-                let checked = check_records(&content, &mut decoder, drop)?;
+                let checked = decoder.check(&content)?;
                 let hash = if has_id { content_hash(&content) } else { 0 };
-                Ok(Good { content, records: checked.records, hash, budget })
+                Ok(Good { content, checked, hash, budget })
             })();
             (checked, decoder)
         };
@@ -208,12 +213,13 @@ impl Endpoint {
 
     /// Stores a body and waits until it may be acknowledged.
     async fn keep(&self, id: Option<BodyId>, good: Good) -> Result<Answer, Refusal> {
-        let Good { content, records, hash, budget } = good;
+        let Good { content, checked, hash, budget } = good;
+        let (records, format) = (checked.records, self.config.format);
         let intake = self.intake().clone().ok_or(Refusal::Unavailable)?;
         if intake.broken.is_cancelled() {
             return Err(Refusal::Unavailable);
         }
-        let number = match intake.take(id, hash, records, content, budget)? {
+        let number = match intake.take(id, hash, records, format, content, budget)? {
             Taken::Stored(seen) => seen.number,
             Taken::InFlight(outcomes) => match what_became(outcomes).await {
                 Outcome::Stored(number) => number,
@@ -224,7 +230,7 @@ impl Endpoint {
         if self.config.ack == Ack::Committed {
             intake.progress.wait(number, self.committed.clone()).await?;
         }
-        Ok(self.done(records))
+        Ok(self.done(checked))
     }
 
     fn intake(&self) -> MutexGuard<'_, Option<Arc<Intake>>> {
@@ -232,7 +238,7 @@ impl Endpoint {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn decoders(&self) -> MutexGuard<'_, Vec<WireDecoder>> {
+    fn decoders(&self) -> MutexGuard<'_, Vec<Bodies>> {
         // Each change is one step.
         self.decoders.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -244,7 +250,7 @@ async fn what_became(mut outcomes: Outcomes) -> Outcome {
 }
 
 /// How the body is compressed, if it is of a type that is read.
-fn form(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+fn form(headers: &HeaderMap, format: Format) -> Result<Encoding, Refusal> {
     let text = |name| {
         let mut values = headers.get_all(name).iter();
         let value = values.next().map(|value| value.to_str().unwrap_or("?"));
@@ -252,15 +258,15 @@ fn form(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     };
     let media_type = text(header::CONTENT_TYPE).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    if !MEDIA_TYPES.iter().any(|known| known.eq_ignore_ascii_case(media_type)) {
+    if !media_types(format).iter().any(|known| known.eq_ignore_ascii_case(media_type)) {
         return Err(Refusal::WrongType);
     }
     Encoding::of(text(header::CONTENT_ENCODING).unwrap_or("identity")).ok_or(Refusal::WrongType)
 }
 
-/// The id of a request, if it has one: `webhook-id`, or else `Idempotency-Key`.
+/// The id of a request, if it has one: `webhook-id` (`svix-id`), or else `Idempotency-Key`.
 fn id(headers: &HeaderMap) -> Result<Option<BodyId>, Refusal> {
-    for name in ["webhook-id", "idempotency-key"] {
+    for name in ["webhook-id", "svix-id", "idempotency-key"] {
         if let Some(value) = headers.get(name) {
             let value = value.to_str().ok().filter(|value| (1..=MAX_ID).contains(&value.len()));
             let value = value.ok_or_else(|| {

@@ -18,6 +18,7 @@ use afferent_core::{
     random::Random,
     segment_log::{Appended, Committer, LogId, LogLimits, LogPosition, SegmentLog},
 };
+use afferent_formats::Format;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -137,11 +138,13 @@ impl Intake {
     ///
     /// # Errors
     /// `IdReused`, or `Full`.
+    #[allow(clippy::too_many_arguments, reason = "what is known of a body")]
     pub(super) fn take(
         self: &Arc<Self>,
         id: Option<BodyId>,
         hash: u64,
         records: u32,
+        format: Format,
         content: Vec<u8>,
         budget: Budget,
     ) -> Result<Taken, Refusal> {
@@ -159,7 +162,7 @@ impl Intake {
                 Found::Stored(seen) => return Ok(Taken::Stored(seen)),
             }
         }
-        let head = Head { received, records, hash, id };
+        let head = Head { received, records, hash, id, format };
         let intake = self.clone();
         // Whoever sent it may hang up: what became of it has to be known all the same.
         tasks::spawn(async move {

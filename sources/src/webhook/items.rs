@@ -127,11 +127,13 @@ fn expected(what: &str) -> NotJson {
     NotJson { reason: format!("expected {what}") }
 }
 
-/// How many records a body holds: all of them good.
+/// How many records a body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// How many.
+    /// How many are good.
     pub records: u32,
+    /// How many are none; never of the wire form, whose bodies are good as a whole.
+    pub rejected: u32,
 }
 
 /// The first bad record of a body.
@@ -167,7 +169,7 @@ pub fn check_records(
             reason,
         };
         match item {
-            Ok(None) => return Ok(Checked { records }),
+            Ok(None) => return Ok(Checked { records, rejected: 0 }),
             Ok(Some(item)) => match decoder.decode_record(item) {
                 Ok(record) => found(record),
                 Err(refused) => return Err(at(&items, refused.field, refused.reason)),

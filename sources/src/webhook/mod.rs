@@ -8,9 +8,11 @@
 //! 1. **2xx means kept.** With `ack = "durable"` (202) the body and its id were synced together, as one frame of the log,
 //!    in a sync that many requests share. With `ack = "committed"` (200) the epoch with all of its records has passed its
 //!    commit point too; at an upload that means sealed.
-//! 2. **Anything else means nothing.** A body is stored whole or not at all: one bad record refuses it (400), with the
-//!    number of the record and the name of the field. After 503 it is open whether the body was stored; the same id sent
-//!    again finds out.
+//! 2. **Anything else means nothing.** A body is stored whole or not at all. In the wire form one bad record refuses it (400),
+//!    with the number of the record and the name of the field: its sender can mend it. In the dialect of another program it is
+//!    stored if it is JSON at all; its records are delivered, and each that is bad is a dead letter of its own, counted in the
+//!    answer as `rejected`: the sender could not mend it and would send it for ever. After 503 it is open whether the body was
+//!    stored; the same id sent again finds out.
 //! 3. **An id is stored once.** `webhook-id`, or else `Idempotency-Key`, names a body for [`KEPT`]: a repeat that comes
 //!    while the first is under way waits for it; a later one gets the same answer and stores nothing; with other content it
 //!    is refused (409), because answering 2xx would lose it. Ids are those of the path, whoever signs: a sender that
@@ -50,6 +52,8 @@
 //!
 //! # Who may post
 //!
+//! With the `format` of a vendor, whoever has that vendor's proof; its challenges are answered. See [`Scheme`]. Otherwise:
+//!
 //! Signatures of Standard Webhooks 1.0.0 by any of `secrets`, bearer `tokens`, certificates of `tls.client_ca`; see
 //! [`Credentials`]. A signature holds for [`TOLERANCE`] on either side of its timestamp, within which the ids, which are on
 //! disk, refuse to take it twice. Everything is compared in constant time, and all who are not let in get the same answer.
@@ -73,6 +77,7 @@ mod body;
 mod config;
 mod credentials;
 mod endpoint;
+mod forms;
 mod frame;
 mod ids;
 mod intake;
@@ -89,6 +94,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod vendor;
 
 use std::time::Duration;
 
@@ -102,6 +108,7 @@ pub use self::{
     openapi::openapi,
     signature::{Signed, SigningKey, TOLERANCE},
     source::Webhook,
+    vendor::{Claim, Scheme},
 };
 
 /// How long an id is kept: senders repeat for up to 76 h, and a day more for a clock that is wrong.

@@ -11,7 +11,7 @@ fn refusals() -> [(Refusal, &'static str); 11] {
     [
         (
             Refusal::broken(""),
-            "the body is not in the wire form, is cut off, or can't be decompressed; nothing was stored",
+            "the body is not in the form that is received, is cut off, or can't be decompressed; nothing was stored",
         ),
         (Refusal::Unauthorized, "no proof that the sender may post, or not a good one"),
         (Refusal::NoSuchPath, "no pipeline receives at this path"),
@@ -62,7 +62,7 @@ pub fn openapi() -> Value {
         "info": {
             "title": "Afferent webhook",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Receives health records in Afferent's wire form. A body is stored whole or not at all.",
+            "description": "Receives health records in Afferent's wire form, or in the dialect that the pipeline's `format` names. A body is stored whole or not at all.",
         },
         "paths": { "/{path}": { "post": {
             "operationId": "postRecords",
@@ -81,6 +81,8 @@ pub fn openapi() -> Value {
                 "content": {
                     "application/json": { "schema": { "type": "array", "items": { "$ref": "#/components/schemas/Record" } } },
                     "application/x-ndjson": { "schema": { "type": "string" } },
+                    "text/csv": { "schema": { "type": "string" } },
+                    "application/msgpack": { "schema": { "type": "string", "format": "binary" } },
                 },
             },
             "security": [{}, { "bearer": [] }, { "signature": [] }, { "certificate": [] }],
@@ -100,7 +102,10 @@ pub fn openapi() -> Value {
                 },
                 "Taken": {
                     "type": "object",
-                    "properties": { "records": { "type": "integer", "description": "how many records the body has" } },
+                    "properties": {
+                        "records": { "type": "integer", "description": "how many good records the body has" },
+                        "rejected": { "type": "integer", "description": "how many of it are none and were dead-lettered; only of the dialects of other programs, absent if none" },
+                    },
                     "required": ["records"],
                     "additionalProperties": false,
                 },

@@ -54,6 +54,11 @@ impl SigningKey {
         Ok(SigningKey(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
+    /// A key of another scheme.
+    pub(super) fn new(algorithm: hmac::Algorithm, secret: &[u8]) -> SigningKey {
+        SigningKey(hmac::Key::new(algorithm, secret))
+    }
+
     /// The signature of `content`, as `webhook-signature` carries it.
     pub fn sign(&self, content: &[u8]) -> String {
         format!("v1,{}", STANDARD.encode(hmac::sign(&self.0, content)))
@@ -107,6 +112,11 @@ pub(super) fn is_signed(keys: &[SigningKey], signatures: &str, content: &[u8]) -
         .take(MAX_SIGNATURES)
         .filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok())
         .collect();
+    has_made(keys, &tags, content)
+}
+
+/// Whether one of `tags` is that of one of `keys` for `content`; see [`is_signed`].
+pub(super) fn has_made(keys: &[SigningKey], tags: &[Vec<u8>], content: &[u8]) -> bool {
     if tags.is_empty() {
         return false;
     }

@@ -187,7 +187,7 @@ impl World {
                 (first, 0)
             }
         };
-        let reader = Reader::new(opened.log.reader(from), done, self.config.strict);
+        let reader = Reader::new(opened.log.reader(from), done, self.config.strict)?;
         let (clock, blocking, events) = (self.clock.clone(), self.blocking.clone(), self.events.clone());
         let progress = progress.unwrap_or_else(|| Arc::new(Progress::new(from.number())));
         let intake = Intake::new(opened, limits, progress, clock, blocking, events);

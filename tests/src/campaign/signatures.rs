@@ -53,6 +53,7 @@ impl Request {
                 keys.has_signed(signed.signatures, &[&signed.prefix()[..], &self.body].concat())
             }
             Some(Proof::Done) => true,
+            Some(Proof::Claim(_)) => false,
             None => false,
         }
     }

@@ -6,6 +6,7 @@
 //! run [`fuzz`] for seconds and for hours.
 
 mod checkpoint;
+mod dialects;
 mod expressions;
 mod files;
 mod mutate;
@@ -38,6 +39,14 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "wire", check: records::wire },
     Target { name: "csv", check: records::csv },
+    Target { name: "msgpack", check: dialects::msgpack },
+    Target { name: "health_kit_reporter", check: dialects::health_kit_reporter },
+    Target { name: "health_auto_export", check: dialects::health_auto_export },
+    Target { name: "react_native_healthkit", check: dialects::react_native_healthkit },
+    Target { name: "flutter_health", check: dialects::flutter_health },
+    Target { name: "open_wearables", check: dialects::open_wearables },
+    Target { name: "health_connect", check: dialects::health_connect },
+    Target { name: "vendors", check: dialects::vendors },
     Target { name: "export", check: files::export },
     Target { name: "toml", check: files::toml },
     Target { name: "cel", check: expressions::cel },

@@ -35,15 +35,16 @@ fn check(format: Format, bytes: &[u8], strict: bool) -> Vec<String> {
 fn decode(format: Format, bytes: &[u8], strict: bool) -> (Batch<Record>, Rejects) {
     let (mut records, mut rejects) = (Batch::new(), Rejects::new());
     let at = Location { name: "input", line: 1 };
-    let decoder = format.decoder(DecoderOptions { strict });
-    decoder.expect("a format that is read").decode(bytes, at, &mut records, &mut rejects);
+    let mut decoder = format.decoder(DecoderOptions { strict }).expect("a form that is read");
+    decoder.decode(bytes, at, &mut records, &mut rejects);
+    decoder.finish(at, &mut records, &mut rejects);
     (records, rejects)
 }
 
 /// Writes a record and reads it again; what kind of record it is.
-fn survives(format: Format, record: &Record) -> String {
+pub(super) fn survives(format: Format, record: &Record) -> String {
     let encode = |record: &Record| {
-        let mut encoder = format.encoder().expect("a format that is written");
+        let mut encoder = format.encoder().expect("a form that is written");
         let mut text = Vec::new();
         encoder.header(&mut text);
         encoder.encode(record, &mut text).map(|()| text)

@@ -70,7 +70,7 @@ pub(super) fn signature(bytes: &[u8]) -> u64 {
             assert_eq!(is_taken, is_ours && is_taken, "a signature that we would not make is taken");
             hash((is_taken, is_ours))
         }
-        Some(Proof::Done) => panic!("let in without a proof"),
+        Some(Proof::Done | Proof::Claim(_)) => panic!("let in without a proof, or by a vendor's"),
         None => hash("refused"),
     }
 }

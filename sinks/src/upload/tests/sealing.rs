@@ -34,7 +34,7 @@ fn a_body_is_counted_before_it_is_handed_on() {
         compression: settings.compression,
         clock: Arc::new(TestClock::default()),
     };
-    let mut sealing = Sealing::new(&settings, sealer, Sealed::default(), bodies, made.clone());
+    let mut sealing = Sealing::new(&settings, sealer, Sealed::default(), bodies, made.clone()).unwrap();
     std::thread::scope(|threads| {
         threads.spawn(move || {
             for round in 0..ROUNDS {

@@ -22,7 +22,6 @@ fn what_is_wrong_is_said() {
         (json!({ "listen": "127.0.0.1" }), "listen"),
         (json!({ "path": "in" }), "path"),
         (json!({ "path": "/in?x" }), "path"),
-        (json!({ "format": "csv" }), "format"),
         (json!({ "listen": "0.0.0.0:80", "tls": tls }), "listen"),
         (json!({ "listen": "0.0.0.0:80", "tokens": ["abc"] }), "listen"),
         (json!({ "secrets": ["whsec_s3cret"] }), "secrets.0"),
@@ -45,6 +44,7 @@ fn what_is_wrong_is_said() {
     for keys in [
         json!({}),
         json!({ "listen": "[::1]:0" }),
+        json!({ "format": "csv" }),
         json!({ "listen": "0.0.0.0:80", "insecure": true }),
         json!({ "listen": "0.0.0.0:80", "tls": tls, "tokens": ["abc"] }),
         json!({ "listen": "0.0.0.0:80", "tls": { "cert": "c", "key": "k", "client_ca": "ca" } }),

@@ -7,9 +7,11 @@ mod client;
 mod committed;
 mod configuration;
 mod crashes;
+mod dialects;
 mod log;
 mod signatures;
 mod slow;
+mod vendors;
 mod world;
 
 use self::{client::*, world::*};
