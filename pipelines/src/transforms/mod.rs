@@ -18,8 +18,10 @@
 //! | [`sample`] | all but a fraction | filtered |
 //! | [`throttle`] | all but the first in a span of time | filtered |
 
+mod by;
 pub mod dedupe;
 pub mod filter;
+mod keyed;
 mod recent;
 pub mod sample;
 pub mod select;
@@ -28,12 +30,13 @@ pub mod set;
 mod testing;
 pub mod throttle;
 pub mod units;
+pub mod window;
 
 use afferent_core::Problem;
 
 pub use self::{
     dedupe::Dedupe, filter::Filter, sample::Sample, select::Select, set::Set, throttle::Throttle,
-    units::Units,
+    units::Units, window::Window,
 };
 
 /// `problem` of the value at `keys`.
