@@ -30,7 +30,11 @@ pub(super) fn fields(paths: &[String], problems: &mut Vec<Problem>) -> Vec<Field
 }
 
 fn field(path: &str) -> Result<Vec<Field>, Problem> {
-    if path == "source" { Ok(SOURCE.to_vec()) } else { text_field(path, &["source"]).map(|field| vec![field]) }
+    if path == "source" {
+        Ok(SOURCE.to_vec())
+    } else {
+        text_field(path, &["source"]).map(|field| vec![field])
+    }
 }
 
 /// The field of texts that `path` names; `others` are other things that may stand there.

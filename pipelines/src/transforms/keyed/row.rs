@@ -1,6 +1,6 @@
 //! The bytes of rows: a version, then fields of known length, in the order in which they are read.
 
-use afferent_core::{Error, Kind, Name, RecordId, Result, Unit};
+use afferent_core::{Error, Kind, Name, Record, RecordId, Result, Unit};
 
 /// Version of all rows.
 const ROW_VERSION: u8 = 1;
@@ -69,6 +69,10 @@ impl Put {
         self.u32(u32::try_from(value.len()).expect("invariant: what is put into a row is far below 4 GiB"));
         self.0.extend_from_slice(value);
     }
+    /// A record is plain data; one that can't be written would be damaged, and is refused when it is read.
+    pub(crate) fn record(&mut self, value: &Record) {
+        self.bytes(&rmp_serde::to_vec(value).unwrap_or_default());
+    }
     pub(crate) fn text(&mut self, value: Option<&str>) {
         self.u8(u8::from(value.is_some()));
         if let Some(value) = value {
@@ -118,6 +122,9 @@ impl<'a> Get<'a> {
             1 => std::str::from_utf8(self.bytes()?).ok().map(Some),
             _ => None,
         }
+    }
+    pub(crate) fn record(&mut self) -> Option<Record> {
+        rmp_serde::from_slice(self.bytes()?).ok()
     }
     pub(crate) fn name(&mut self) -> Option<Option<Name>> {
         self.text().map(|text| text.map(Name::from))

@@ -27,6 +27,11 @@ impl Slice {
 pub(crate) struct Slices(BTreeMap<i64, Slice>);
 
 impl Slices {
+    /// Whether the slice has samples.
+    pub(crate) fn has(&self, slice: i64) -> bool {
+        self.0.contains_key(&slice)
+    }
+
     /// The start of the first slice that has samples.
     pub(crate) fn first(&self) -> Option<i64> {
         self.0.first_key_value().map(|(start, _)| *start)

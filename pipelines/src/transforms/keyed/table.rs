@@ -44,6 +44,15 @@ impl Key for u32 {
     }
 }
 
+impl Key for u64 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_be_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<u64> {
+        bytes.try_into().ok().map(u64::from_be_bytes)
+    }
+}
+
 /// A group, and two instants in it: the bounds of a window.
 impl Key for (u32, i64, i64) {
     fn write(&self, to: &mut Vec<u8>) {
@@ -56,19 +65,6 @@ impl Key for (u32, i64, i64) {
         let (start, end) = rest.split_first_chunk()?;
         let end = i64::from_be_bytes(end.try_into().ok()?);
         Some((u32::from_be_bytes(*group), i64::from_be_bytes(*start), end))
-    }
-}
-
-/// A record and an instant: a piece of a sample.
-impl Key for (RecordId, i64) {
-    fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&self.0.to_bytes());
-        to.extend_from_slice(&self.1.to_be_bytes());
-    }
-    fn read(bytes: &[u8]) -> Option<(RecordId, i64)> {
-        let (id, start) = bytes.split_first_chunk()?;
-        let start = i64::from_be_bytes(start.try_into().ok()?);
-        Some((RecordId::from_u128(u128::from_be_bytes(*id)), start))
     }
 }
 

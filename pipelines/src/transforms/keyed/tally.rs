@@ -33,6 +33,11 @@ impl Tally {
         self.of(kind).filtered += 1;
     }
 
+    /// Taken into state (positive), or out of it.
+    pub(crate) fn held(&mut self, kind: Option<Kind>, records: i64) {
+        self.of(kind).held += records;
+    }
+
     pub(crate) fn derived(&mut self, kind: Option<Kind>) {
         self.of(kind).derived += 1;
     }

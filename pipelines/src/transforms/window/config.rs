@@ -150,9 +150,11 @@ impl Plan {
         let by = fields(&config.by, &mut problems);
         problems.extend(check_samples(config.max_samples));
         let reach = [config.size, config.gap, Some(config.lateness), Some(config.allowed_lateness)];
-        let reach = reach.into_iter().flatten().map(|span| span.0).fold(std::time::Duration::ZERO, |sum, one| {
-            sum.saturating_add(one)
-        });
+        let reach = reach
+            .into_iter()
+            .flatten()
+            .map(|span| span.0)
+            .fold(std::time::Duration::ZERO, |sum, one| sum.saturating_add(one));
         if reach > MAX_REACH.0 {
             let key = if config.gap.is_some() { "gap" } else { "size" };
             let message = format!("with its lateness it would hold more than {MAX_REACH} of records");
@@ -204,7 +206,8 @@ fn shape(config: &Config, problems: &mut Vec<Problem>) -> Option<Shape> {
             }
             if size / slide > MAX_OVERLAP {
                 let message = format!("each record would be in {} windows", size / slide);
-                problems.push(Problem::new("slide", message).help(format!("at most {MAX_OVERLAP} may overlap")));
+                problems
+                    .push(Problem::new("slide", message).help(format!("at most {MAX_OVERLAP} may overlap")));
                 return None;
             }
             Some(Shape::Fixed { size, slide })
@@ -229,13 +232,17 @@ fn functions(config: &Config, problems: &mut Vec<Problem>) -> Vec<(String, Funct
         let index = index.to_string();
         match Function::parse(name) {
             Some(_) if functions.iter().any(|(other, _)| other == name) => {
-                problems.push(at(["aggregate", &index], Problem::new("", format!("`{name}` is there twice"))));
+                problems
+                    .push(at(["aggregate", &index], Problem::new("", format!("`{name}` is there twice"))));
             }
             Some(function) => functions.push((name.clone(), function)),
             None => {
                 let help = match nearest(name, &Function::NAMES) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("expected one of `{}`, or a quantile such as `p95`", Function::NAMES.join("`, `")),
+                    None => format!(
+                        "expected one of `{}`, or a quantile such as `p95`",
+                        Function::NAMES.join("`, `")
+                    ),
                 };
                 let problem = Problem::new("", format!("unknown aggregate `{name}`")).help(help);
                 problems.push(at(["aggregate", &index], problem));
@@ -249,18 +256,15 @@ fn functions(config: &Config, problems: &mut Vec<Problem>) -> Vec<(String, Funct
 }
 
 /// The types that are named; those for which a sum makes no sense are a problem if one is asked for.
-fn kinds(
-    config: &Config,
-    functions: &[(String, Function)],
-    problems: &mut Vec<Problem>,
-) -> Option<KindSet> {
+fn kinds(config: &Config, functions: &[(String, Function)], problems: &mut Vec<Problem>) -> Option<KindSet> {
     let mut kinds = Vec::new();
     for (index, name) in config.types.iter().enumerate() {
         let index = index.to_string();
         match Kind::parse(name) {
             Ok(kind) => {
                 if functions.iter().any(|(_, function)| *function == Function::Sum) && !adds_up(kind) {
-                    let message = format!("a sum of `{}` means nothing: its values do not add up", kind.short());
+                    let message =
+                        format!("a sum of `{}` means nothing: its values do not add up", kind.short());
                     let problem = Problem::new("", message).help("leave out `sum`, or write `avg`");
                     problems.push(at(["types", &index], problem));
                 }

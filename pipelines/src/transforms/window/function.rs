@@ -6,7 +6,7 @@
 
 use afferent_core::Name;
 
-use crate::transforms::keyed::Sample;
+use crate::transforms::{keyed::Sample, sum::Sum};
 
 /// What is computed of a window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,7 +39,8 @@ impl Function {
             "last" => Function::Last,
             "stddev" => Function::Stddev,
             _ => {
-                let percent = name.strip_prefix('p').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
+                let percent =
+                    name.strip_prefix('p').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
                 let percent: f64 = percent.parse().ok()?;
                 if !(0.0..=100.0).contains(&percent) {
                     return None;
@@ -107,31 +108,6 @@ fn quantile(sorted: &[f64], at: f64) -> Option<f64> {
         Some(high) if part > 0.0 => low + (high - low) * part,
         _ => low,
     })
-}
-
-/// A sum whose rounding errors are carried along (Neumaier, 1974).
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::transforms) struct Sum {
-    sum: f64,
-    rest: f64,
-}
-
-impl Sum {
-    #[inline]
-    pub(in crate::transforms) fn add(&mut self, number: f64) {
-        let sum = self.sum + number;
-        let rest = if self.sum.abs() >= number.abs() {
-            (self.sum - sum) + number
-        } else {
-            (number - sum) + self.sum
-        };
-        self.rest += rest;
-        self.sum = sum;
-    }
-
-    pub(in crate::transforms) fn total(&self) -> f64 {
-        self.sum + self.rest
-    }
 }
 
 #[cfg(test)]

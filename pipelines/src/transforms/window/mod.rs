@@ -242,7 +242,13 @@ impl Window {
                 }
             }
             Shape::Session { gap } => {
-                session::join(open, (group, sample.start, sample.end), gap, &mut self.ended, &mut self.touched);
+                session::join(
+                    open,
+                    (group, sample.start, sample.end),
+                    gap,
+                    &mut self.ended,
+                    &mut self.touched,
+                );
                 session::expire(open, gap, self.plan.allowed);
             }
         }
@@ -321,7 +327,8 @@ impl Window {
         let digest = digest(start, end, &value);
         let mut shown = self.shown.get(&place).copied().unwrap_or_default();
         let Some(revision) = shown.show(digest) else { return };
-        let is_final = self.plan.closes(end).saturating_add(self.plan.allowed) <= group.state.clock.watermark();
+        let is_final =
+            self.plan.closes(end).saturating_add(self.plan.allowed) <= group.state.clock.watermark();
         if !is_final {
             group.state.shown.insert((start, end));
             self.shown.insert(place, shown);
@@ -376,7 +383,8 @@ impl Window {
                     let ends = windows(at, size, slide).map(|start| (start.saturating_add(size), start));
                     closed.extend(ends.filter(|(end, _)| *end >= from && *end <= watermark));
                 }
-                let next = open.slices.starts(watermark.saturating_sub(size).saturating_add(1), i64::MAX).next();
+                let next =
+                    open.slices.starts(watermark.saturating_sub(size).saturating_add(1), i64::MAX).next();
                 open.due = next.map_or(i64::MAX, |at| {
                     windows(at, size, slide)
                         .map(|start| start.saturating_add(size))
@@ -442,8 +450,11 @@ impl Window {
             }
         }
         let plan = &self.plan;
-        while let Some((start, end)) =
-            open.shown.first().copied().filter(|(_, end)| plan.closes(*end).saturating_add(allowed) <= watermark)
+        while let Some((start, end)) = open
+            .shown
+            .first()
+            .copied()
+            .filter(|(_, end)| plan.closes(*end).saturating_add(allowed) <= watermark)
         {
             open.shown.pop_first();
             self.shown.remove(&(group, start, end));
@@ -501,7 +512,8 @@ impl Window {
             let open = &mut self.groups.get_mut(group).state;
             if let Shape::Session { gap } = shape {
                 let (watermark, closes) = (open.clock.watermark(), |end: &i64| end.saturating_add(gap));
-                open.due = open.sessions.values().map(closes).find(|end| *end > watermark).unwrap_or(i64::MAX);
+                open.due =
+                    open.sessions.values().map(closes).find(|end| *end > watermark).unwrap_or(i64::MAX);
                 session::expire(open, gap, allowed);
             }
         }
@@ -582,9 +594,7 @@ impl Transform for Window {
                     let starts = starts.flat_map(|at| windows(at, size, slide));
                     starts.map(|start| (start.saturating_add(size), start)).collect()
                 }
-                Shape::Session { .. } => {
-                    open.sessions.iter().map(|(start, end)| (*end, *start)).collect()
-                }
+                Shape::Session { .. } => open.sessions.iter().map(|(start, end)| (*end, *start)).collect(),
             };
             let watermark = open.clock.watermark();
             for (end, start) in open_windows {

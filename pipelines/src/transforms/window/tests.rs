@@ -153,11 +153,13 @@ fn windows_slide() {
     let mut late = input.to_vec();
     late.insert(0, quantity(9, "StepCount", 0.0, 300));
     let output = results_contract(|| window(&config), &input, 0..30);
-    let bounds: Vec<_> = shorts(output.values()).into_iter().map(|(start, end, _, n)| (start, end, n[0])).collect();
+    let bounds: Vec<_> =
+        shorts(output.values()).into_iter().map(|(start, end, _, n)| (start, end, n[0])).collect();
     let expected = [(-20, 40, 1.0), (0, 60, 2.0), (20, 80, 3.0), (40, 100, 2.0), (60, 120, 1.0)];
     assert_eq!(bounds, expected);
     let output = results_contract(|| window(&config), &late, 0..30);
-    let again: Vec<_> = shorts(output.values()).into_iter().map(|(start, end, _, n)| (start, end, n[0])).collect();
+    let again: Vec<_> =
+        shorts(output.values()).into_iter().map(|(start, end, _, n)| (start, end, n[0])).collect();
     assert_eq!(again[..5], expected);
     assert_eq!(again.len(), 8);
 }
@@ -251,8 +253,12 @@ fn sessions_merge_and_fall_apart() {
     );
     let records = steps(300, 5, 300);
     let late = results_contract(|| window(&config), &records, 0..40);
-    let mut ordered: Vec<Record> =
-        records.iter().map(|record| (record.id, record.clone())).collect::<BTreeMap<_, _>>().into_values().collect();
+    let mut ordered: Vec<Record> = records
+        .iter()
+        .map(|record| (record.id, record.clone()))
+        .collect::<BTreeMap<_, _>>()
+        .into_values()
+        .collect();
     ordered.sort_by_key(|record| record.start);
     let in_order = results_contract(|| window(&config), &ordered, 0..5);
     let numbers = |output: &BTreeMap<RecordId, Record>| {
