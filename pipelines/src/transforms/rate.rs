@@ -405,7 +405,7 @@ mod tests {
         ];
         let mut found: Vec<_> = output.iter().map(short).collect();
         // Of the two results of one change the order is that of ids.
-        found[2..4].sort_by(|a, b| b.1.cmp(&a.1));
+        found[2..4].sort_by_key(|result| std::cmp::Reverse(result.1));
         assert_eq!(found, expected);
         assert_eq!(output[0].value.unit().map(Unit::as_str), Some("count/min"));
     }

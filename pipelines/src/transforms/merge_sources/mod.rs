@@ -24,11 +24,12 @@
 //! Other types pass. Records are counted as superseded when they are absorbed, and pieces as derived.
 
 mod config;
+mod lane;
 mod pieces;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use afferent_core::{
     Batch, Emit, Error, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
@@ -36,16 +37,14 @@ use afferent_core::{
 
 pub use self::config::{Config, DEFAULT_SAMPLES};
 use self::{
-    config::{Plan, Rank},
+    config::Plan,
+    lane::{Lane, SLICE, Stretch},
     pieces::{Held, uncovered},
 };
 use super::{
-    keyed::{Get, Groups, Identity, MAX_GROUPS, Put, Row, Table, Tally, damaged},
+    keyed::{Groups, Identity, MAX_GROUPS, Table, Tally, damaged},
     window::Late,
 };
-
-/// µs: samples are looked up by the ten minutes that they touch, a few of each source.
-const SLICE: i64 = 600_000_000;
 
 /// How many of these a sample may touch: four weeks. A longer one is no measurement of what happened in them.
 pub const MAX_SLICES: i64 = 4096;
@@ -81,52 +80,6 @@ struct Buffers {
     affected: Vec<RecordId>,
     covered: Vec<(i64, i64)>,
     left: Vec<(i64, i64)>,
-}
-
-/// Where a sample is in time, and how good it is.
-#[derive(Clone, Copy, Debug)]
-struct Stretch {
-    start: i64,
-    end: i64,
-    rank: Rank,
-    id: RecordId,
-}
-
-impl Stretch {
-    fn touches(&self, other: &Stretch) -> bool {
-        // Of two samples one covers the other only if it lasts.
-        self.start < other.end.max(other.start + 1) && other.start < self.end.max(self.start + 1)
-    }
-
-    /// The starts of the slices that it touches.
-    fn slices(&self) -> impl Iterator<Item = i64> + use<> {
-        let first = self.start.div_euclid(SLICE);
-        let last = (self.end - 1).max(self.start).div_euclid(SLICE);
-        (first..=last).map(|slice| slice * SLICE)
-    }
-}
-
-/// The samples of a person and a type.
-#[derive(Clone, Debug)]
-struct Lane {
-    slices: BTreeMap<i64, Vec<Stretch>>,
-    /// What begins before it is final, in µs.
-    open_from: i64,
-}
-
-impl Default for Lane {
-    fn default() -> Lane {
-        Lane { slices: BTreeMap::new(), open_from: i64::MIN }
-    }
-}
-
-impl Row for Lane {
-    fn put(&self, to: &mut Put) {
-        to.i64(self.open_from);
-    }
-    fn get(from: &mut Get<'_>) -> Option<Lane> {
-        Some(Lane { open_from: from.i64()?, ..Lane::default() })
-    }
 }
 
 impl MergeSources {

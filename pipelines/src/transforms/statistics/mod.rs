@@ -35,11 +35,12 @@
 
 mod calendar;
 mod config;
+mod series;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use afferent_core::{
     Batch, Emit, Error, Name, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform,
@@ -53,11 +54,12 @@ pub use self::{
 use self::{
     calendar::{Zones, bounds},
     config::Plan,
+    series::{Series, Told},
     value::compute,
 };
 use super::{
     by,
-    keyed::{Get, Groups, Identity, MAX_GROUPS, Put, Row, Sample, Slices, Table, Tally, damaged},
+    keyed::{Groups, Identity, MAX_GROUPS, Sample, Table, Tally, damaged},
     window::Late,
 };
 
@@ -93,85 +95,6 @@ pub struct Statistics {
     touched: Vec<Place>,
     tally: Tally,
     what_saved: bool,
-}
-
-/// The buckets of a group.
-#[derive(Clone, Debug)]
-struct Series {
-    slices: Slices,
-    /// By their start, the ends of buckets.
-    ends: BTreeMap<i64, i64>,
-    /// The bounds of the bucket of the last record.
-    last: (i64, i64),
-    /// Buckets that begin before it are final, in µs.
-    open_from: i64,
-    /// Whether its zone is known to be one.
-    has_zone: bool,
-}
-
-impl Series {
-    /// The bounds of the buckets that are not final and that a sample is in.
-    fn within(&self, sample: &Sample) -> Vec<(i64, i64)> {
-        let first = self.ends.range(..=sample.start).next_back().filter(|(_, end)| **end > sample.start);
-        let first = first.map_or(sample.start, |(start, _)| *start);
-        // An instant is in one, and an end is exclusive.
-        let last = sample.end.max(sample.start.saturating_add(1));
-        self.ends.range(first..last).map(|(start, end)| (*start, *end)).collect()
-    }
-}
-
-impl Default for Series {
-    fn default() -> Series {
-        Series {
-            slices: Slices::default(),
-            ends: BTreeMap::new(),
-            last: (0, 0),
-            open_from: i64::MIN,
-            has_zone: false,
-        }
-    }
-}
-
-impl Row for Series {
-    fn put(&self, to: &mut Put) {
-        to.i64(self.open_from);
-    }
-    fn get(from: &mut Get<'_>) -> Option<Series> {
-        Some(Series { open_from: from.i64()?, ..Series::default() })
-    }
-}
-
-/// What a bucket has had, and what of it went out.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Told {
-    /// How often it became empty: part of the id.
-    life: u32,
-    /// Changes in this life; 0 while it is empty.
-    changes: u32,
-    /// The life that went out last, and its changes; none when that is 0.
-    told_life: u32,
-    told_changes: u32,
-}
-
-impl Told {
-    fn is_told(&self) -> bool {
-        (self.told_life, self.told_changes) == (self.life, self.changes)
-            || (self.changes == 0 && self.told_changes == 0)
-    }
-}
-
-impl Row for Told {
-    fn put(&self, to: &mut Put) {
-        [self.life, self.changes, self.told_life, self.told_changes].into_iter().for_each(|n| to.u32(n));
-    }
-    fn get(from: &mut Get<'_>) -> Option<Told> {
-        Some(Told {
-            life: from.u32()?,
-            changes: from.u32()?,
-            told_life: from.u32()?,
-            told_changes: from.u32()?,
-        })
-    }
 }
 
 impl Statistics {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use afferent_core::{
     Kind, Origin,
@@ -32,13 +32,15 @@ fn between(id: u128, kind: &str, value: f64, from: &str, to: &str) -> Record {
 }
 
 /// A result in short: from, to, its numbers by name.
-fn short(record: &Record) -> (String, String, Vec<(String, f64)>) {
+type Short = (String, String, Vec<(String, f64)>);
+
+fn short(record: &Record) -> Short {
     let Value::Aggregate(aggregate) = &record.value else { panic!("{record:?}") };
     let results = aggregate.results.iter().map(|(name, value)| (name.to_string(), *value)).collect();
     (record.start.to_string(), record.end.to_string(), results)
 }
 
-fn shorts(config: &Config, input: &[Record]) -> Vec<(String, String, Vec<(String, f64)>)> {
+fn shorts(config: &Config, input: &[Record]) -> Vec<Short> {
     let output = results_contract(|| statistics(config), input, 0..30);
     let mut shorts: Vec<_> = output.values().map(short).collect();
     shorts.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
@@ -190,7 +192,7 @@ fn buckets_are_those_of_what_is_left() {
             };
         }
         let mut alone: Vec<Record> = left.into_values().collect();
-        let sum = |results: &[(String, String, Vec<(String, f64)>)]| -> f64 {
+        let sum = |results: &[Short]| -> f64 {
             results.iter().flat_map(|(.., all)| all).filter(|(name, _)| name == "sum").map(|(_, n)| n).sum()
         };
         let results = shorts(&config, &input);

@@ -7,6 +7,8 @@ use afferent_core::{
     testing::{results_contract, shown, transform_contract},
 };
 
+use afferent_core::{Timestamp, Value};
+
 use super::*;
 use crate::transforms::testing::{deletion, key_paths, quantity};
 
@@ -40,7 +42,7 @@ fn short(record: &Record) -> (i64, i64, u32, Vec<f64>) {
 
 fn shorts<'r>(records: impl IntoIterator<Item = &'r Record>) -> Vec<(i64, i64, u32, Vec<f64>)> {
     let mut shorts: Vec<_> = records.into_iter().map(short).collect();
-    shorts.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    shorts.sort_by_key(|short| (short.0, short.1));
     shorts
 }
 
