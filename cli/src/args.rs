@@ -73,6 +73,18 @@ Examples:
   afferent validate pipelines/examples/quickstart.toml
   afferent validate *.toml -o json")]
     Validate(ValidateArgs),
+    /// Run the tests that stand in pipeline files
+    ///
+    /// Each [[test]] says what the transforms make of some records. Nothing else
+    /// is run or opened. It ends with 1 if something else comes out.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "\
+Examples:
+  afferent test pipelines/examples/daily-steps.toml
+  afferent test *.toml --junit target/pipelines.xml"
+    )]
+    Test(TestArgs),
     /// Read an Apple Health export into a database or files
     ///
     /// It goes on where it stopped if it was interrupted. A second import of the
@@ -151,6 +163,19 @@ pub(crate) struct ValidateArgs {
     /// Pipeline files
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Pipeline files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write what comes out into the files, in place of what was expected
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Write the results as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

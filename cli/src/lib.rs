@@ -6,7 +6,7 @@
 //! | module | what it is about |
 //! |---|---|
 //! | `args` | the command line |
-//! | `run`, `validate`, `import`, `dlq`, `retry`, `audit`, `queue`, `explain` | the commands |
+//! | `run`, `validate`, `test`, `import`, `dlq`, `retry`, `audit`, `queue`, `explain` | the commands |
 //! | `drive` | pipelines run to their end, signals, time-outs |
 //! | `render`, `narrator`, `account`, `ui` | what people and programs get to see |
 
@@ -29,6 +29,7 @@ mod render;
 mod retry;
 mod run;
 mod signals;
+mod test;
 mod ui;
 mod validate;
 
@@ -83,6 +84,7 @@ fn dispatch(cli: &Cli, ui: &Ui) -> Exit {
         Command::Dlq(command) => block_on(dlq::dlq(command, &cli.global, ui), ui),
         Command::Queue(command) => block_on(queue::queue(command, &cli.global, ui), ui),
         Command::Audit(args) => block_on(audit::audit(args, &cli.global, ui), ui),
+        Command::Test(args) => test::test(args, ui),
         Command::Validate(args) => validate::validate(args, ui),
         Command::Explain(args) => explain::explain(args, ui),
     }

@@ -65,7 +65,7 @@ pub use self::{
     snapshot::{Snapshot, State},
     stage::{
         BoxSink, BoxSource, BoxTransform, Committed, Emit, Fence, Limits, Opened, Prepared, Pulled, Sink,
-        SinkCx, Source, SourceCx, Transform, from_stream, ops,
+        SinkCx, Source, SourceCx, Transform, TransformCx, from_stream, ops,
     },
     time::Timestamp,
     unit::Unit,

@@ -8,7 +8,7 @@
 //! | [`definition`] | pipeline files: TOML, checked, with every error at once |
 //! | [`registry`] | which component a `type` stands for; a host adds its own |
 //! | [`cel`] | the expressions of `filter`, `set` and `when` |
-//! | [`transforms`] | select, filter, set, units, dedupe, sample, throttle |
+//! | [`transforms`] | what is done with records: select, set, window, statistics, … |
 //! | [`spec`] | what is needed to run a pipeline |
 //! | [`runtime`] | starts, supervises and stops pipelines |
 //! | [`state`] | checkpoints and dead letters on disk |

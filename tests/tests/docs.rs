@@ -169,3 +169,28 @@ fn pages_about_formats_show_what_is_written() {
 fn write_page(path: &Path, page: &str) {
     std::fs::write(path, page).expect("the page can be written");
 }
+
+/// Scenario: every page about a transform. Guarantees: it shows a pipeline with tests, the pipeline is valid, and what the page says
+/// comes out does.
+#[test]
+fn pages_about_transforms_hold_their_tests() {
+    let place = Place::new(BINARY);
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/transforms");
+    let mut pages = 0;
+    for entry in std::fs::read_dir(docs).expect("the pages") {
+        let path = entry.expect("an entry").path();
+        let page = std::fs::read_to_string(&path).expect("a page");
+        let pipelines: Vec<String> =
+            blocks(&page, "toml").into_iter().filter(|block| block.contains("[[source]]")).collect();
+        assert!(!pipelines.is_empty(), "{}", path.display());
+        for text in pipelines {
+            assert!(text.contains("[[test]]"), "{}", path.display());
+            place.write("page.toml", &text);
+            place.run(&["validate", "page.toml"]).exits(0);
+            let ran = place.run(&["test", "page.toml"]);
+            assert_eq!(ran.code, Some(0), "{}:\n{}{}", path.display(), ran.stdout, ran.stderr);
+        }
+        pages += 1;
+    }
+    assert!(pages >= 3, "{pages}");
+}

@@ -68,6 +68,7 @@ where
         }
         crash_point!("start.committed");
 
+        transforms.stages(&mut |stage| stage.open(&world.pipeline))?;
         if !first {
             restore(world, control, &mut transforms, &checkpoint).await?;
         }

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use crate::{
     Batch, Emit, Epoch, Opened, Prepared, Pulled, Result, Sink, SinkCx, Snapshot, Source, SourceCx, State,
-    Timestamp, Token, Transform, mailbox::Need,
+    Timestamp, Token, Transform, TransformCx, mailbox::Need,
 };
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -115,6 +115,9 @@ pub type BoxTransform<I, O = I> = Box<dyn Transform<In = I, Out = O>>;
 impl<I: Send + 'static, O: Send + 'static> Transform for BoxTransform<I, O> {
     type In = I;
     type Out = O;
+    fn open(&mut self, cx: &TransformCx) -> Result<()> {
+        (**self).open(cx)
+    }
     fn apply(&mut self, input: &mut Batch<I>, out: &mut Emit<O>) -> Result<()> {
         (**self).apply(input, out)
     }

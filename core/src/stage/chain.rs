@@ -7,7 +7,9 @@ use super::{
     by_type::{Counted, Said},
     emit::Counts,
 };
-use crate::{Batch, Census, Emit, Error, Name, Result, Snapshot, State, Tap, Timestamp, Transform};
+use crate::{
+    Batch, Census, Emit, Error, Name, Result, Snapshot, State, Tap, Timestamp, Transform, TransformCx,
+};
 
 /// A chain of named transforms, as the engine drives it.
 pub trait Transforms: Send + 'static {
@@ -41,6 +43,8 @@ pub trait Transforms: Send + 'static {
 pub trait StageState {
     /// Its name, which keys its state.
     fn name(&self) -> &Name;
+    /// Tells it who it is, in `pipeline`.
+    fn open(&mut self, pipeline: &Name) -> Result<()>;
     /// How many records it holds in its state.
     fn held(&self) -> u64;
     /// The same by type, if it is counted.
@@ -178,6 +182,10 @@ impl<X: Transform> Transforms for Named<X> {
 impl<X: Transform> StageState for Named<X> {
     fn name(&self) -> &Name {
         &self.name
+    }
+    fn open(&mut self, pipeline: &Name) -> Result<()> {
+        let cx = TransformCx { pipeline: pipeline.clone(), stage: self.name.clone() };
+        self.transform.open(&cx).map_err(|error| error.at(&self.name))
     }
     fn held(&self) -> u64 {
         self.held

@@ -39,6 +39,15 @@ pub struct Committed {
     pub position: Option<Position>,
 }
 
+/// What a transform gets when it opens: who it is, for the ids that it derives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransformCx {
+    /// The pipeline.
+    pub pipeline: Name,
+    /// The transform's name in it.
+    pub stage: Name,
+}
+
 /// What a source gets when it opens.
 #[derive(Debug)]
 pub struct SourceCx {

@@ -15,7 +15,7 @@ pub(crate) use self::by_type::ByType;
 pub use self::{
     boxed::{BoxSink, BoxSource, BoxTransform, DynSink, DynSource},
     chain::{Chain, Identity, Line, Named, StageState, Transforms},
-    context::{Committed, Fence, Limits, SinkCx, SourceCx},
+    context::{Committed, Fence, Limits, SinkCx, SourceCx, TransformCx},
     each::{Each, Filter, Map, Op, Ops, Then, ops},
     emit::{Counts, Emit},
     sink::{Opened, Prepared, Sink},

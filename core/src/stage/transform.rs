@@ -1,6 +1,6 @@
 //! The trait of transforms.
 
-use crate::{Batch, Emit, Result, Snapshot, State, Timestamp};
+use crate::{Batch, Emit, Result, Snapshot, State, Timestamp, TransformCx};
 
 /// Turns records into records.
 ///
@@ -16,6 +16,9 @@ use crate::{Batch, Emit, Result, Snapshot, State, Timestamp};
 ///   types, by [`Emit::count`]. A record whose type changes is superseded, and the new one derived. It never changes a type otherwise.
 /// - One bad record is a reject; an error ends the pipeline's run, and kind `Data` is then a bug.
 /// - Deletions pass untouched unless the transform is about types.
+/// - What it derives has an id made of the pipeline's name, its own, and what the result is about: of subject, key and
+///   bounds of a window, never of the records that happened to be in it. A correction keeps the id and raises
+///   `revision`; a result that is withdrawn is a deletion.
 /// - `snapshot` gives what changed since the last one; after an error nothing is asked any more. `restore` comes
 ///   at most once, before the first `apply`, and then the next snapshot is relative to what was restored.
 pub trait Transform: Send + 'static {
@@ -23,6 +26,12 @@ pub trait Transform: Send + 'static {
     type In: Send + 'static;
     /// What comes out.
     type Out: Send + 'static;
+
+    /// Learns who it is: called once, before anything else.
+    fn open(&mut self, cx: &TransformCx) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
 
     /// Takes all of `input`.
     fn apply(&mut self, input: &mut Batch<Self::In>, out: &mut Emit<Self::Out>) -> Result<()>;

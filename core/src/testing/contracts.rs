@@ -229,7 +229,7 @@ where
     X: Transform,
     X::In: Clone,
 {
-    let mut stage = Named::new("transform", make());
+    let mut stage = opened(make());
     let mut rows = std::collections::BTreeMap::new();
     let mut out = Emit::new();
     let mut at = 0;
@@ -243,21 +243,10 @@ where
         if let Some(random) = &mut random
             && random.chance(0.3)
         {
-            match StageState::snapshot(&mut stage).expect("a snapshot") {
-                crate::Snapshot::Unchanged => {}
-                crate::Snapshot::Full(bytes) => rows = [(Vec::new(), bytes)].into(),
-                crate::Snapshot::Delta(changes) => {
-                    for (key, value) in changes {
-                        match value {
-                            Some(value) => rows.insert(key, value),
-                            None => rows.remove(&key),
-                        };
-                    }
-                }
-            }
+            save(StageState::snapshot(&mut stage).expect("a snapshot"), &mut rows);
             if random.chance(0.5) {
                 let held = StageState::held(&stage);
-                stage = Named::new("transform", make());
+                stage = opened(make());
                 let state: StateRows = Box::new(rows.clone().into_iter().map(Ok));
                 StageState::restore(&mut stage, state, held, crate::Census::new()).expect("restores");
             }
@@ -266,4 +255,32 @@ where
     Transforms::finish(&mut stage, &mut out).expect("finishes");
     let counts = out.take_counts();
     (out.batch.into_vec(), counts.filtered, counts.superseded, counts.dead)
+}
+
+/// A transform that knows who it is.
+pub(super) fn opened<X: Transform>(transform: X) -> Named<X> {
+    let mut stage = Named::new("transform", transform);
+    StageState::open(&mut stage, &crate::Name::from("pipeline")).expect("opens");
+    stage
+}
+
+/// The rows of a saved state.
+pub(super) type Saved = std::collections::BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Saves a snapshot over the earlier ones.
+pub(super) fn save(snapshot: crate::Snapshot, rows: &mut Saved) {
+    match snapshot {
+        crate::Snapshot::Unchanged => {}
+        crate::Snapshot::Full(bytes) => *rows = [(Vec::new(), bytes)].into(),
+        crate::Snapshot::Delta(changes) => {
+            let keys: std::collections::BTreeSet<&[u8]> = changes.iter().map(|(key, _)| &key[..]).collect();
+            assert_eq!(keys.len(), changes.len(), "a snapshot names each key once");
+            for (key, value) in changes {
+                match value {
+                    Some(value) => rows.insert(key, value),
+                    None => rows.remove(&key),
+                };
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod context;
 mod contracts;
 pub mod protocol;
 mod recording;
+mod results;
 mod script;
 mod sim_disk;
 pub mod store_contract;
@@ -12,6 +13,7 @@ pub use self::{
     context::{Surroundings, TestClock},
     contracts::{pull_all, sink_contract, source_contract, transform_contract},
     recording::{Recording, RecordingSink},
+    results::{results_contract, shown},
     script::{Script, ScriptSource},
     sim_disk::{Fault, Op, SimDisk},
 };

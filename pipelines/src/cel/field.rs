@@ -101,7 +101,7 @@ impl Field {
 
     /// The shared text in it; `None` also for fields that are something else.
     #[inline]
-    pub(super) fn name(self, record: &Record) -> Option<&Name> {
+    pub(crate) fn name(self, record: &Record) -> Option<&Name> {
         match self {
             Field::Subject => record.subject.as_ref(),
             Field::Zone => record.zone.as_ref(),

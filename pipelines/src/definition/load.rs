@@ -25,6 +25,7 @@ use super::{
     source::{expected, expecting, format_of},
     strict::{self, Owner, invalid},
     suggest,
+    test::{self, PipelineTest, TestKeys},
     when::when,
 };
 use crate::{
@@ -81,6 +82,7 @@ pub(super) fn load(
         overview.push(stage.info);
     }
 
+    let tests = loader.tests(&root);
     let (mut diagnostics, queues) = (loader.diagnostics, loader.queues);
     diagnostics.retain(|diagnostic| !expanded.is_unknown(&diagnostic.span));
     for diagnostic in &mut diagnostics {
@@ -97,6 +99,7 @@ pub(super) fn load(
             stages: stages.into(),
             overview,
             queues,
+            tests: tests.into(),
             name_span: root.get("name").map_or(0..0, |name| name.span()),
             warnings: report,
         }),
@@ -127,7 +130,7 @@ impl Loader<'_> {
     /// Reads the keys that belong to no stage.
     fn pipeline(&mut self, root: &DeTable<'_>) -> Option<PipelineKeys> {
         let first = root.iter().map(|(key, _)| key.span()).min_by_key(|span| span.start).unwrap_or(0..0);
-        let shared = StageKind::ALL.map(StageKind::word);
+        let shared: Vec<&str> = StageKind::ALL.map(StageKind::word).into_iter().chain(["test"]).collect();
         let owner = Owner { name: PIPELINE, anchor: first.clone(), shared: &shared };
         let read = strict::read::<PipelineKeys>(root, &owner);
         self.diagnostics.extend(read.diagnostics);
@@ -148,6 +151,40 @@ impl Loader<'_> {
             self.check_name(name, "pipeline", MAX_PIPELINE_NAME);
         }
         Some(keys)
+    }
+
+    /// Reads the tests.
+    fn tests(&mut self, root: &DeTable<'_>) -> Vec<PipelineTest> {
+        let Some(value) = root.get("test") else { return Vec::new() };
+        let DeValue::Array(tables) = value.get_ref() else {
+            let diagnostic =
+                Diagnostic::new(&codes::WRONG_TYPE, value.span(), "`test` is not a list of tests");
+            self.diagnostics.push(diagnostic.label("write `[[test]]`, with two brackets"));
+            return Vec::new();
+        };
+        let mut tests = Vec::new();
+        for value in tables {
+            let DeValue::Table(table) = value.get_ref() else {
+                let message = format!("a test is a table, not {}", type_of(value));
+                self.diagnostics.push(Diagnostic::new(&codes::WRONG_TYPE, value.span(), message));
+                continue;
+            };
+            let owner = Owner { name: "a test", anchor: value.span(), shared: &[] };
+            let read = strict::read::<TestKeys>(table, &owner);
+            self.diagnostics.extend(read.diagnostics);
+            let (place, is_written) = test::place(table);
+            match read.value.map(|keys| PipelineTest::new(&keys, place, is_written)) {
+                Some(Ok(test)) => tests.push(test),
+                Some(Err(problems)) => {
+                    for problem in problems {
+                        let diagnostic = self.problem(table, &owner, problem);
+                        self.diagnostics.push(diagnostic);
+                    }
+                }
+                None => {}
+            }
+        }
+        tests
     }
 
     /// Reads the stages of one kind.

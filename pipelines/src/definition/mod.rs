@@ -5,6 +5,8 @@
 //! kind share (`type`, `name`; of sinks also `when`) is read strictly into the component's own `Config`, the struct that a
 //! library user builds.
 //!
+//! A file may hold its own tests: `[[test]]`, which `afferent test` runs and `run` passes over ([`PipelineTest`]).
+//!
 //! **Everything that is wrong is said at once** ([`Report`]): every unknown key, and for every stage at least one
 //! error, in file order, each with a stable code ([`codes`]), the place, what was expected and one thing to do.
 //! Nothing is opened, and no value that came from the environment is ever repeated.
@@ -29,6 +31,7 @@ mod queues;
 mod source;
 pub(crate) mod strict;
 pub(crate) mod suggest;
+mod test;
 #[cfg(test)]
 mod tests;
 mod when;
@@ -49,6 +52,7 @@ pub use self::{
     environment::{Lookup, process},
     names::{MAX_PIPELINE_NAME, MAX_STAGE_NAME, is_name},
     queues::{Joined, joined},
+    test::{Compared, PipelineTest, Tested},
 };
 use crate::{
     registry::{Registry, StageKind},
@@ -67,6 +71,7 @@ pub struct Definition {
     overview: Vec<StageInfo>,
     /// The queues that it reads and writes.
     queues: Vec<QueueUse>,
+    tests: Arc<[PipelineTest]>,
     /// Where the name stands in the text.
     name_span: Range<usize>,
     warnings: Report,

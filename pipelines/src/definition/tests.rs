@@ -197,7 +197,7 @@ fn missing_keys_and_stages_are_named() {
     check(
         "nmae = 'p'\n[[source]]\nurl = 'u'\n",
         &[
-            "AF-0112 [nmae] unknown key `nmae` in the pipeline ^ did you mean `name`? = keys of the pipeline: name, checkpoint, dead_letters, source, transform, sink",
+            "AF-0112 [nmae] unknown key `nmae` in the pipeline ^ did you mean `name`? = keys of the pipeline: name, checkpoint, dead_letters, source, transform, sink, test",
             "AF-0104 [nmae] the pipeline has no sink = add a table `[[sink]]` with a `type`",
             "AF-0114 [[[source]]] a source needs the key `type` ^ `type` is missing = types of source: feed",
         ],

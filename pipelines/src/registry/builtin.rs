@@ -9,7 +9,10 @@ use afferent_sources::healthkit::{self, HealthKit, HealthStore, StoreConfig, moc
 use super::{Registry, Row, StageKind};
 use crate::{
     definition::suggest,
-    transforms::{Dedupe, Filter, Sample, Select, Set, Throttle, Units},
+    transforms::{
+        Coarsen, Dedupe, Filter, Keep, Latest, MergeSources, Rate, Redact, Sample, Select, Set, Sort, Split,
+        Statistics, Tag, Throttle, Units, Window,
+    },
 };
 
 /// Stores of the host program, by name.
@@ -21,6 +24,7 @@ const FEATURES: &[(StageKind, &str, &str, bool)] = &[
     (StageKind::Source, "file", "file", cfg!(feature = "file")),
     (StageKind::Source, "webhook", "webhook", cfg!(feature = "webhook")),
     (StageKind::Sink, "fhir", "http", cfg!(feature = "http")),
+    (StageKind::Transform, "pseudonymise", "pseudonymise", cfg!(feature = "pseudonymise")),
     (StageKind::Sink, "http", "http", cfg!(feature = "http")),
     (StageKind::Sink, "sqlite", "sqlite", cfg!(feature = "sqlite")),
 ];
@@ -71,6 +75,47 @@ pub(super) fn registry() -> Registry {
     registry.transform("sample", "keeps a fraction of the records", |config| build(Sample::new(config)));
     registry
         .transform("throttle", "keeps one record in a span of time", |config| build(Throttle::new(config)));
+
+    registry
+        .transform("redact", "removes the fields that are named", |config| build(Redact::removing(&config)));
+    registry.transform("keep", "removes all optional fields but those that are named", |config| {
+        build(Keep::new(&config))
+    });
+    registry.transform("coarsen", "makes times, places and values less exact", |config| {
+        build(Coarsen::new(&config))
+    });
+    #[cfg(feature = "pseudonymise")]
+    registry.transform(
+        "pseudonymise",
+        "replaces subjects by pseudonyms, and removes what names their things",
+        |config| build(crate::transforms::Pseudonymise::new(config)),
+    );
+    registry.transform("split", "takes apart correlations and workouts", |config| build(Split::new(&config)));
+    registry.transform("rate", "computes from the readings of a counter how fast it runs", |config| {
+        build(Rate::new(&config))
+    });
+    registry.transform("tag", "writes metadata on records that meet a condition", |config| {
+        build(Tag::new(&config))
+    });
+    registry.transform("sort", "gives records out in the order of event time", |config| {
+        build(Sort::new(&config))
+    });
+    registry.transform("latest", "gives of each key the newest record, as one that changes", |config| {
+        build(Latest::new(&config))
+    });
+    registry.transform("window", "computes results over spans of event time", |config| {
+        build(Window::new(&config))
+    });
+    registry.transform(
+        "statistics",
+        "computes what HealthKit's statistics say of hours, days, weeks or months",
+        |config| build(Statistics::new(&config)),
+    );
+    registry.transform(
+        "merge_sources",
+        "counts each moment once, though several sources measured it",
+        |config| build(MergeSources::new(&config)),
+    );
 
     registry.sink(
         "file",

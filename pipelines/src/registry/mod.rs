@@ -15,6 +15,7 @@ mod keys;
     feature = "export",
     feature = "file",
     feature = "http",
+    feature = "pseudonymise",
     feature = "sqlite",
     feature = "webhook"
 ))]

@@ -17,10 +17,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     at,
+    by::text_field,
     dedupe::{DEFAULT_CAPACITY, check_capacity},
     recent::Recent,
 };
-use crate::cel::{self, Field, nearest};
+use crate::cel::Field;
 
 /// Configuration of [`Throttle`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -86,7 +87,7 @@ impl Throttle {
         }
         let mut by = Vec::new();
         for (index, path) in config.by.iter().enumerate() {
-            match field(path) {
+            match text_field(path, &[]) {
                 Ok(field) => by.push(field),
                 Err(problem) => problems.push(at(["by", &index.to_string()], problem)),
             }
@@ -117,28 +118,6 @@ impl Throttle {
 fn push_text(key: &mut Vec<u8>, text: &str) {
     key.extend_from_slice(&(text.len() as u64).to_be_bytes());
     key.extend_from_slice(text.as_bytes());
-}
-
-fn field(path: &str) -> Result<Field, Problem> {
-    let texts: Vec<&str> = Field::ALL
-        .iter()
-        .filter(|(_, field)| field.r#type() == cel::Type::String && *field != Field::Id)
-        .map(|(name, _)| *name)
-        .collect();
-    match Field::parse(path) {
-        Some(field) if texts.contains(&path) => Ok(field),
-        found => {
-            let message = match found {
-                Some(_) => format!("`{path}` tells no records apart that belong together"),
-                None => format!("unknown field `{path}`"),
-            };
-            let help = match nearest(path, &texts).filter(|_| found.is_none()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("expected one of `{}`", texts.join("`, `")),
-            };
-            Err(Problem::new("", message).help(help))
-        }
-    }
 }
 
 impl Transform for Throttle {

@@ -1,0 +1,144 @@
+//! The bytes of rows: a version, then fields of known length, in the order in which they are read.
+
+use afferent_core::{Error, Kind, Name, Record, RecordId, Result, Unit};
+
+/// Version of all rows.
+const ROW_VERSION: u8 = 1;
+
+/// What is kept as the value of a row.
+pub(crate) trait Row: Sized {
+    /// Writes its fields.
+    fn put(&self, to: &mut Put);
+    /// Reads them; `None` if they are damaged.
+    fn get(from: &mut Get<'_>) -> Option<Self>;
+
+    /// The bytes of the row.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut put = Put(vec![ROW_VERSION]);
+        self.put(&mut put);
+        put.0
+    }
+}
+
+/// Reads a row.
+///
+/// # Errors
+/// `State` when it is damaged or of a newer version.
+pub(crate) fn read<R: Row>(bytes: &[u8]) -> Result<R> {
+    match bytes.split_first() {
+        Some((&ROW_VERSION, rest)) => {
+            let mut get = Get(rest);
+            R::get(&mut get).filter(|_| get.0.is_empty()).ok_or_else(damaged)
+        }
+        Some((&version, _)) if version > ROW_VERSION => Err(Error::state(format!(
+            "the saved rows have version {version}, this program reads up to {ROW_VERSION}; use the program that wrote them, or a newer one"
+        ))),
+        _ => Err(damaged()),
+    }
+}
+
+/// What damaged rows mean.
+pub(crate) fn damaged() -> Error {
+    Error::state("the saved rows are damaged; start the pipeline again with --from-start to forget them")
+}
+
+/// Writes fields.
+#[derive(Debug, Default)]
+pub(crate) struct Put(pub(super) Vec<u8>);
+
+impl Put {
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+    pub(crate) fn f64(&mut self, value: f64) {
+        self.u64(value.to_bits());
+    }
+    pub(crate) fn id(&mut self, value: RecordId) {
+        self.0.extend_from_slice(&value.to_bytes());
+    }
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
+        self.u32(u32::try_from(value.len()).expect("invariant: what is put into a row is far below 4 GiB"));
+        self.0.extend_from_slice(value);
+    }
+    /// A record is plain data; one that can't be written would be damaged, and is refused when it is read.
+    pub(crate) fn record(&mut self, value: &Record) {
+        self.bytes(&rmp_serde::to_vec(value).unwrap_or_default());
+    }
+    pub(crate) fn text(&mut self, value: Option<&str>) {
+        self.u8(u8::from(value.is_some()));
+        if let Some(value) = value {
+            self.bytes(value.as_bytes());
+        }
+    }
+}
+
+/// Reads fields; `None` when there are too few bytes.
+#[derive(Debug)]
+pub(crate) struct Get<'a>(&'a [u8]);
+
+impl<'a> Get<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+    pub(crate) fn i64(&mut self) -> Option<i64> {
+        self.array().map(i64::from_be_bytes)
+    }
+    pub(crate) fn f64(&mut self) -> Option<f64> {
+        self.u64().map(f64::from_bits)
+    }
+    pub(crate) fn id(&mut self) -> Option<RecordId> {
+        self.array().map(|bytes| RecordId::from_u128(u128::from_be_bytes(bytes)))
+    }
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()?;
+        self.take(usize::try_from(length).ok()?)
+    }
+    pub(crate) fn text(&mut self) -> Option<Option<&'a str>> {
+        match self.u8()? {
+            0 => Some(None),
+            1 => std::str::from_utf8(self.bytes()?).ok().map(Some),
+            _ => None,
+        }
+    }
+    pub(crate) fn record(&mut self) -> Option<Record> {
+        rmp_serde::from_slice(self.bytes()?).ok()
+    }
+    pub(crate) fn name(&mut self) -> Option<Option<Name>> {
+        self.text().map(|text| text.map(Name::from))
+    }
+    pub(crate) fn kind(&mut self) -> Option<Option<Kind>> {
+        match self.text()? {
+            Some(text) => Kind::from_data(text).ok().map(Some),
+            None => Some(None),
+        }
+    }
+    pub(crate) fn unit(&mut self) -> Option<Option<Unit>> {
+        match self.text()? {
+            Some(text) => Unit::parse(text).ok().map(Some),
+            None => Some(None),
+        }
+    }
+}

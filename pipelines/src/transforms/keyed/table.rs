@@ -1,0 +1,285 @@
+//! [`Table`]: rows by key that know what changed.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    hash::Hash,
+};
+
+use afferent_core::{RecordId, Result};
+
+use super::row::{Row, damaged, read};
+
+/// The first byte of the keys of a table's rows.
+pub(crate) type Tag = u8;
+
+/// A changed row, as a snapshot has it.
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// How many stale entries the list of changes may have beside as many as there are rows.
+const STALE: usize = 1024;
+
+/// What rows are kept under.
+pub(crate) trait Key: Copy + Eq + Hash {
+    /// Writes it behind a tag.
+    fn write(&self, to: &mut Vec<u8>);
+    /// Reads it back.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+impl Key for RecordId {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<RecordId> {
+        bytes.try_into().ok().map(|bytes| RecordId::from_u128(u128::from_be_bytes(bytes)))
+    }
+}
+
+impl Key for u32 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_be_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<u32> {
+        bytes.try_into().ok().map(u32::from_be_bytes)
+    }
+}
+
+impl Key for u64 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_be_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<u64> {
+        bytes.try_into().ok().map(u64::from_be_bytes)
+    }
+}
+
+/// A group, and two instants in it: the bounds of a window.
+impl Key for (u32, i64, i64) {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.0.to_be_bytes());
+        to.extend_from_slice(&self.1.to_be_bytes());
+        to.extend_from_slice(&self.2.to_be_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<(u32, i64, i64)> {
+        let (group, rest) = bytes.split_first_chunk()?;
+        let (start, end) = rest.split_first_chunk()?;
+        let end = i64::from_be_bytes(end.try_into().ok()?);
+        Some((u32::from_be_bytes(*group), i64::from_be_bytes(*start), end))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Slot<R> {
+    row: R,
+    /// Whether the checkpoint has a row under this key.
+    saved: bool,
+    /// Whether it is in the list of changes.
+    changed: bool,
+}
+
+/// Rows by key that know what changed since the last snapshot.
+#[derive(Clone, Debug)]
+pub(crate) struct Table<K, R> {
+    tag: Tag,
+    slots: HashMap<K, Slot<R>, foldhash::fast::RandomState>,
+    /// Every key that changed and is there, and some that are not any more.
+    changed: Vec<K>,
+    /// Keys that the checkpoint has and that are gone.
+    gone: HashSet<K, foldhash::fast::RandomState>,
+}
+
+impl<K: Key, R: Row> Table<K, R> {
+    pub(crate) fn new(tag: Tag) -> Table<K, R> {
+        Table { tag, slots: HashMap::default(), changed: Vec::new(), gone: HashSet::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: &K) -> Option<&R> {
+        self.slots.get(key).map(|slot| &slot.row)
+    }
+
+    /// The row, to be changed.
+    pub(crate) fn change(&mut self, key: &K) -> Option<&mut R> {
+        let slot = self.slots.get_mut(key)?;
+        if !slot.changed {
+            slot.changed = true;
+            self.changed.push(*key);
+        }
+        Some(&mut slot.row)
+    }
+
+    /// Keeps `row`, in place of the one that is there.
+    #[inline]
+    pub(crate) fn insert(&mut self, key: K, row: R) {
+        match self.slots.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let slot = entry.get_mut();
+                slot.row = row;
+                if !slot.changed {
+                    slot.changed = true;
+                    self.changed.push(key);
+                }
+            }
+            Entry::Vacant(entry) => {
+                let saved = !self.gone.is_empty() && self.gone.remove(&key);
+                entry.insert(Slot { row, saved, changed: true });
+                self.changed.push(key);
+            }
+        }
+        if self.changed.len() > 2 * self.slots.len() + STALE {
+            self.compact();
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<R> {
+        let slot = self.slots.remove(key)?;
+        if slot.saved {
+            self.gone.insert(*key);
+        }
+        Some(slot.row)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &R)> {
+        self.slots.iter().map(|(key, slot)| (key, &slot.row))
+    }
+
+    /// Leaves each key that changed and is there in the list of changes once.
+    fn compact(&mut self) {
+        let slots = &mut self.slots;
+        self.changed.retain(|key| match slots.get_mut(key) {
+            Some(slot) if slot.changed => {
+                slot.changed = false;
+                true
+            }
+            _ => false,
+        });
+        for key in &self.changed {
+            if let Some(slot) = self.slots.get_mut(key) {
+                slot.changed = true;
+            }
+        }
+    }
+
+    /// Adds what changed to `changes`.
+    pub(crate) fn save(&mut self, changes: &mut Vec<Change>) {
+        let key_bytes = |tag: Tag, key: &K| {
+            let mut bytes = vec![tag];
+            key.write(&mut bytes);
+            bytes
+        };
+        for key in self.gone.drain() {
+            changes.push((key_bytes(self.tag, &key), None));
+        }
+        for key in self.changed.drain(..) {
+            if let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.changed) {
+                (slot.saved, slot.changed) = (true, false);
+                changes.push((key_bytes(self.tag, &key), Some(slot.row.to_bytes())));
+            }
+        }
+    }
+
+    /// Takes up a saved row, whose key is `key` without its tag; gives both.
+    ///
+    /// # Errors
+    /// `State` when it is damaged or of a newer version.
+    pub(crate) fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(K, &R)> {
+        let key = K::read(key).ok_or_else(damaged)?;
+        let row = read(value)?;
+        let slot = self.slots.entry(key).insert_entry(Slot { row, saved: true, changed: false });
+        Ok((key, &slot.into_mut().row))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use afferent_core::random::Random;
+
+    use super::*;
+    use crate::transforms::keyed::{Get, Put};
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Number(u32);
+
+    impl Row for Number {
+        fn put(&self, to: &mut Put) {
+            to.u32(self.0);
+        }
+        fn get(from: &mut Get<'_>) -> Option<Number> {
+            from.u32().map(Number)
+        }
+    }
+
+    /// Scenario: random insertions, changes and removals, with snapshots between, against a map. Guarantees: G1; what the
+    /// snapshots make up is what the table holds, each key is named once, and nothing that did not change is named.
+    #[test]
+    fn snapshots_make_up_the_table() {
+        let mut random = Random::from_seed(1);
+        let (mut table, mut rows) = (Table::<u32, Number>::new(7), BTreeMap::new());
+        let mut model = BTreeMap::new();
+        for step in 0..20_000 {
+            let (key, value) = (random.below(300) as u32, random.u64() as u32);
+            match random.below(4) {
+                0 => {
+                    assert_eq!(table.remove(&key), model.remove(&key).map(Number));
+                }
+                1 => {
+                    if let Some(row) = table.change(&key) {
+                        row.0 = value;
+                        model.insert(key, value);
+                    }
+                }
+                _ => {
+                    table.insert(key, Number(value));
+                    model.insert(key, value);
+                }
+            }
+            if random.chance(0.002) || step == 19_999 {
+                let mut changes = Vec::new();
+                table.save(&mut changes);
+                let before = rows.clone();
+                for (key, value) in changes.iter().cloned() {
+                    match value {
+                        Some(value) => rows.insert(key, value),
+                        None => rows.remove(&key),
+                    };
+                }
+                let named = before.keys().filter(|key| !rows.contains_key(*key)).count();
+                assert!(changes.iter().filter(|(_, value)| value.is_none()).count() <= named);
+                let keys: std::collections::BTreeSet<_> = changes.iter().map(|(key, _)| key).collect();
+                assert_eq!(keys.len(), changes.len());
+                let mut restored = Table::<u32, Number>::new(7);
+                for (key, value) in &rows {
+                    assert_eq!(key[0], 7);
+                    restored.restore(&key[1..], value).unwrap();
+                }
+                let held: BTreeMap<u32, u32> = restored.iter().map(|(key, row)| (*key, row.0)).collect();
+                assert_eq!(held, model);
+                let mut none = Vec::new();
+                restored.save(&mut none);
+                table.save(&mut none);
+                assert_eq!(none, []);
+            }
+        }
+    }
+
+    /// Scenario: many rows that come and go between two snapshots. Guarantees: G7; the list of changes is bounded by what is
+    /// there, and they cost the checkpoint nothing.
+    #[test]
+    fn what_comes_and_goes_costs_nothing() {
+        let mut table = Table::<u32, Number>::new(1);
+        for key in 0..100_000 {
+            table.insert(key, Number(key));
+            table.remove(&key.saturating_sub(10));
+        }
+        assert!(table.changed.len() < 2000, "{}", table.changed.len());
+        let mut changes = Vec::new();
+        table.save(&mut changes);
+        assert_eq!(changes.len(), 10);
+    }
+}

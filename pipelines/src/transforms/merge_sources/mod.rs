@@ -1,0 +1,403 @@
+//! `merge_sources`: counts each moment once, though several sources measured it.
+//!
+//! A phone and a watch both count steps. Adding them up counts a walk twice; taking the watch alone misses the walk without it. So
+//! of each type the sources have an order (`priority`): *at each moment the best source that has a sample over it counts*, with all its
+//! samples, and the others fill the gaps. No two sources are equally good: of those that nobody named the order is that of a
+//! digest of bundle, name and product, which is arbitrary and always the same. A record without a source is the
+//! best of those that nobody named.
+//!
+//! **What comes out** are the pieces of samples that count: a sample that no better source touches comes out whole, one that is
+//! covered in the middle as two pieces, one that is covered wholly not at all. Of a quantity a piece has the part of the amount
+//! that it has of the time, as if it had been spread evenly; a category keeps its value. An instant counts unless it is
+//! inside a better sample, and covers nothing. Ends are exclusive. What a piece is of stays: source, device, metadata.
+//!
+//! A piece's id is made of pipeline, transform, the sample's id and where the piece starts: there is exactly one sample behind it, so
+//! what comes late can't make it another's. Its revision is how often it changed since it first was there. A piece that is covered
+//! later is deleted; if it comes back it has another id. Pieces go out when time passes (`tick`, at each checkpoint), so that
+//! what a burst of a watch corrects is corrected once.
+//!
+//! Corrections take the place of their record, deletions take it back, and what they covered counts again.
+//!
+//! **State** is every record of the types, until there are more than `max_samples`; then the oldest ten minutes of a person become
+//! final, and what comes for them later is a dead letter, or dropped (`late`).
+//!
+//! Other types pass. Records are counted as superseded when they are absorbed, and pieces as derived.
+
+mod config;
+mod lane;
+mod pieces;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use afferent_core::{
+    Batch, Emit, Error, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
+};
+
+pub use self::config::{Config, DEFAULT_SAMPLES};
+use self::{
+    config::Plan,
+    lane::{Lane, SLICE, Stretch},
+    pieces::{Held, uncovered},
+};
+use super::{
+    keyed::{Groups, Identity, MAX_GROUPS, Table, Tally, damaged},
+    window::Late,
+};
+
+/// How many of these a sample may touch: four weeks. A longer one is no measurement of what happened in them.
+pub const MAX_SLICES: i64 = 4096;
+
+/// The row of what tells these priorities from others.
+const WHAT: u8 = 0;
+/// Rows of groups.
+const GROUPS: u8 = 1;
+/// Rows of records.
+const HELD: u8 = 2;
+
+/// Counts each moment once.
+#[derive(Debug)]
+pub struct MergeSources {
+    plan: Plan,
+    identity: Identity,
+    groups: Groups<Lane>,
+    held: Table<RecordId, Held>,
+    /// How many of these are not gone.
+    live: usize,
+    /// Slices by their start.
+    oldest: BTreeSet<(i64, u32)>,
+    /// Records of which pieces changed since they were told; some are there twice.
+    changed: Vec<RecordId>,
+    tally: Tally,
+    what_saved: bool,
+    buffers: Buffers,
+}
+
+/// Kept for their buffers.
+#[derive(Debug, Default)]
+struct Buffers {
+    affected: Vec<RecordId>,
+    covered: Vec<(i64, i64)>,
+    left: Vec<(i64, i64)>,
+}
+
+impl MergeSources {
+    /// Makes it from its configuration.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn new(config: &Config) -> Result<MergeSources, Vec<Problem>> {
+        Ok(MergeSources {
+            plan: Plan::new(config)?,
+            identity: Identity::default(),
+            groups: Groups::new(GROUPS, 1),
+            held: Table::new(HELD),
+            live: 0,
+            oldest: BTreeSet::new(),
+            changed: Vec::new(),
+            tally: Tally::default(),
+            what_saved: false,
+            buffers: Buffers::default(),
+        })
+    }
+
+    fn stretch(&self, held: &Held) -> Stretch {
+        let rank = self.plan.rank(&held.record);
+        Stretch { start: held.start(), end: held.end(), rank, id: held.record.id }
+    }
+
+    /// Takes an addition in.
+    fn add(&mut self, record: Record, out: &mut Emit<Record>) {
+        let kind = record.kind;
+        // The unit is none of the key: metres and kilometres of one walk are still one walk.
+        let Some(group) = self.groups.find(kind, None, |_| record.subject.as_ref()) else {
+            out.reject_record(&record, format!("more than {MAX_GROUPS} keys: its key is a further one"));
+            return;
+        };
+        let known = self.held.get(&record.id).filter(|known| !known.gone);
+        if known.is_some_and(|known| known.record.revision >= record.revision) {
+            self.tally.superseded(kind);
+            return;
+        }
+        let is_new = known.is_none();
+        let held = Held { record, group, pieces: Vec::new(), gone: false };
+        if (held.end() - held.start()) / SLICE >= MAX_SLICES {
+            out.reject_record(&held.record, "it lasts longer than four weeks");
+            return;
+        }
+        if held.start() < self.groups.get(group).state.open_from {
+            match self.plan.late {
+                Late::Dead => out.reject_record(&held.record, "it came too late: what it overlaps is final"),
+                Late::Drop => self.tally.filtered(kind),
+            }
+            return;
+        }
+        let stretch = self.stretch(&held);
+        self.buffers.affected.clear();
+        self.lift(stretch.id);
+        let pieces = self.held.get(&stretch.id).map(|known| known.pieces.clone()).unwrap_or_default();
+        self.held.insert(stretch.id, Held { pieces, ..held });
+        self.live += usize::from(is_new);
+        self.place(stretch, group);
+        self.affect(&stretch, group);
+        self.settle(Some(stretch.id));
+        self.tally.superseded(kind);
+        while self.live > self.plan.max_samples && self.end_oldest(out) {}
+    }
+
+    /// Takes a deletion in; whether it was of a record that is held.
+    fn delete(&mut self, id: RecordId) -> bool {
+        if self.held.get(&id).is_none_or(|held| held.gone) {
+            return false;
+        }
+        self.buffers.affected.clear();
+        self.lift(id);
+        if let Some(held) = self.held.change(&id) {
+            held.gone = true;
+            held.update(&[], false);
+            self.changed.push(id);
+            self.live -= 1;
+        }
+        self.settle(None);
+        true
+    }
+
+    /// Puts a sample where it is looked for.
+    fn place(&mut self, stretch: Stretch, group: u32) {
+        let lane = &mut self.groups.get_mut(group).state;
+        for slice in stretch.slices() {
+            let there = lane.slices.entry(slice).or_default();
+            if there.is_empty() {
+                self.oldest.insert((slice, group));
+            }
+            there.push(stretch);
+        }
+    }
+
+    /// Takes a sample, if it is held, from where it is looked for; what it covered is affected.
+    fn lift(&mut self, id: RecordId) {
+        let Some(held) = self.held.get(&id).filter(|held| !held.gone) else { return };
+        let (stretch, group) = (self.stretch(held), held.group);
+        let lane = &mut self.groups.get_mut(group).state;
+        for slice in stretch.slices() {
+            if let Some(there) = lane.slices.get_mut(&slice) {
+                there.retain(|other| other.id != id);
+                if there.is_empty() {
+                    lane.slices.remove(&slice);
+                    self.oldest.remove(&(slice, group));
+                }
+            }
+        }
+        self.affect(&stretch, group);
+    }
+
+    /// Less good samples that touch this one are affected by it.
+    fn affect(&mut self, stretch: &Stretch, group: u32) {
+        if stretch.start == stretch.end {
+            return;
+        }
+        let lane = &self.groups.get(group).state;
+        for slice in stretch.slices() {
+            let there = lane.slices.get(&slice).map_or(&[][..], Vec::as_slice);
+            let worse = there.iter().filter(|other| other.rank > stretch.rank && other.touches(stretch));
+            self.buffers.affected.extend(worse.map(|other| other.id));
+        }
+    }
+
+    /// Works out again what counts of those that are affected, and of `renewed`, which is another than before.
+    fn settle(&mut self, renewed: Option<RecordId>) {
+        let Buffers { mut affected, mut covered, mut left } = std::mem::take(&mut self.buffers);
+        affected.extend(renewed);
+        affected.sort_unstable();
+        affected.dedup();
+        for &id in &affected {
+            let Some(held) = self.held.get(&id) else { continue };
+            let stretch = self.stretch(held);
+            let lane = &self.groups.get(held.group).state;
+            covered.clear();
+            for slice in stretch.slices() {
+                let there = lane.slices.get(&slice).map_or(&[][..], Vec::as_slice);
+                let better =
+                    there.iter().filter(|other| other.rank < stretch.rank && other.end > other.start);
+                covered.extend(better.map(|other| (other.start, other.end)));
+            }
+            uncovered(stretch.start, stretch.end, &mut covered, &mut left);
+            let is_renewed = renewed == Some(id);
+            let is_same =
+                held.pieces.iter().filter(|piece| piece.changes > 0).map(|piece| (piece.start, piece.end));
+            // What is not touched is not saved again.
+            if !is_renewed && is_same.eq(left.iter().copied()) {
+                continue;
+            }
+            if let Some(held) = self.held.change(&id)
+                && held.update(&left, is_renewed)
+            {
+                held.pieces.sort_unstable_by_key(|piece| piece.start);
+                self.changed.push(id);
+            }
+        }
+        self.buffers = Buffers { affected, covered, left };
+    }
+
+    /// Gives out what became of a record's pieces since they were told.
+    fn tell(&mut self, id: RecordId, out: &mut Emit<Record>) {
+        let Some(held) = self.held.get(&id) else { return };
+        let kind = held.record.kind;
+        if !held.pieces.iter().all(|piece| piece.is_told()) {
+            let new_id = |start: i64, life| self.identity.of_record(id, &[&start.to_be_bytes()], life);
+            let mut given = Vec::new();
+            for piece in held.pieces.iter().filter(|piece| !piece.is_told()) {
+                if piece.told_changes > 0 && piece.told_life < piece.life {
+                    let mut record = Record::deleted(new_id(piece.start, piece.told_life), kind);
+                    record.subject = held.record.subject.clone();
+                    record.revision = piece.told_changes - 1;
+                    given.push(record);
+                }
+                if piece.changes > 0 {
+                    let mut record = held.piece(piece.start, piece.end);
+                    (record.id, record.revision) = (new_id(piece.start, piece.life), piece.changes - 1);
+                    given.push(record);
+                }
+            }
+            for record in given {
+                self.tally.derived(kind);
+                out.push(record);
+            }
+            if let Some(held) = self.held.change(&id) {
+                for piece in &mut held.pieces {
+                    (piece.told_life, piece.told_changes) = (piece.life, piece.changes);
+                }
+            }
+        }
+        if self.held.get(&id).is_some_and(|held| held.gone) {
+            self.held.remove(&id);
+        }
+    }
+
+    fn tell_all(&mut self, out: &mut Emit<Record>) {
+        let mut changed = std::mem::take(&mut self.changed);
+        let start = |id: &RecordId| self.held.get(id).map_or(0, Held::start);
+        let mut ordered: Vec<(i64, RecordId)> = changed.drain(..).map(|id| (start(&id), id)).collect();
+        ordered.sort_unstable();
+        ordered.dedup();
+        for (_, id) in ordered {
+            self.tell(id, out);
+        }
+        self.changed = changed;
+        self.tally.tell(out);
+    }
+
+    /// The oldest slice is final from now on: what ends in it is told, and forgotten. Whether there was one.
+    fn end_oldest(&mut self, out: &mut Emit<Record>) -> bool {
+        let Some((slice, number)) = self.oldest.pop_first() else { return false };
+        let lane = &mut self.groups.change(number).state;
+        lane.open_from = lane.open_from.max(slice + SLICE);
+        for stretch in lane.slices.remove(&slice).unwrap_or_default() {
+            // What reaches into the next slice is still held by that.
+            if stretch.end <= slice + SLICE {
+                self.tell(stretch.id, out);
+                self.held.remove(&stretch.id);
+                self.live -= 1;
+            }
+        }
+        true
+    }
+}
+
+impl Transform for MergeSources {
+    type In = Record;
+    type Out = Record;
+
+    fn open(&mut self, cx: &TransformCx) -> Result<()> {
+        self.identity = Identity::new(cx);
+        Ok(())
+    }
+
+    fn apply(&mut self, input: &mut Batch<Record>, out: &mut Emit<Record>) -> Result<()> {
+        for record in input.drain(..) {
+            if record.kind.is_some_and(|kind| !self.plan.is_about(kind)) {
+                out.push(record);
+            } else if !record.is_deletion() {
+                self.add(record, out);
+            } else if self.delete(record.id) {
+                self.tally.superseded(record.kind);
+            } else if record.kind.is_none() {
+                // It may be of a record that passed.
+                out.push(record);
+            } else {
+                self.tally.filtered(record.kind);
+            }
+        }
+        self.tally.tell(out);
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Timestamp, out: &mut Emit<Record>) -> Result<()> {
+        self.tell_all(out);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Emit<Record>) -> Result<()> {
+        self.tell_all(out);
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot> {
+        let mut changes = Vec::new();
+        if !self.what_saved {
+            self.what_saved = true;
+            changes.push((vec![WHAT], Some(self.plan.what.clone().into_bytes())));
+        }
+        self.groups.save(&mut changes);
+        self.held.save(&mut changes);
+        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+    }
+
+    fn restore(&mut self, state: State) -> Result<()> {
+        for row in state {
+            let (key, value) = row?;
+            let (&tag, key) = key.split_first().ok_or_else(damaged)?;
+            match tag {
+                WHAT if value != self.plan.what.as_bytes() => return Err(other_priority()),
+                WHAT => self.what_saved = true,
+                GROUPS => self.groups.restore(key, &value)?,
+                HELD => drop(self.held.restore(key, &value)?),
+                _ => return Err(damaged()),
+            }
+        }
+        let mut stretches = Vec::with_capacity(self.held.len());
+        for (id, held) in self.held.iter() {
+            if !self.groups.numbers().contains(&held.group) || held.record.id != *id {
+                return Err(damaged());
+            }
+            if !held.gone {
+                self.live += 1;
+                stretches.push((self.stretch(held), held.group));
+            }
+            if held.gone || !held.pieces.iter().all(|piece| piece.is_told()) {
+                self.changed.push(*id);
+            }
+        }
+        for (stretch, group) in stretches {
+            // What is final was taken from its first slices.
+            let open_from = self.groups.get(group).state.open_from;
+            self.place(stretch, group);
+            let lane = &mut self.groups.get_mut(group).state;
+            while let Some((&slice, _)) =
+                lane.slices.first_key_value().filter(|(slice, _)| **slice < open_from)
+            {
+                lane.slices.remove(&slice);
+                self.oldest.remove(&(slice, group));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What another `priority` means for what is held.
+fn other_priority() -> Error {
+    Error::state(
+        "`priority` is another than when this state was saved; give the transform another name, under which it begins anew",
+    )
+}
