@@ -6,7 +6,9 @@
 use std::{hint::black_box, sync::Arc};
 
 use afferent::{
-    afferent_core::{Kind, MetaValue, Origin, Record, RecordId, Timestamp, Unit, Value, record::Device},
+    afferent_core::{
+        Kind, MetaValue, Metadata, Origin, Record, RecordId, Timestamp, Unit, Value, record::Device,
+    },
     formats::{
         Encoder,
         fhir::{FhirEncoder, Patient, Shape},
@@ -40,7 +42,7 @@ fn records(count: u64) -> Vec<Record> {
         device: Some(device),
         ..Origin::default()
     });
-    let motion = |context: f64| {
+    let motion = |context: f64| -> Arc<Metadata> {
         let entry = ("HKMetadataKeyHeartRateMotionContext".into(), MetaValue::Number(context));
         Arc::new([entry].into_iter().collect())
     };

@@ -18,7 +18,18 @@ const MAX_ZONES: usize = 64;
 /// Zones that have come, by name; those that nobody knows too.
 #[derive(Debug, Default)]
 pub(crate) struct Zones {
-    known: Vec<(Name, Option<TimeZone>)>,
+    known: Vec<Known>,
+    last: usize,
+}
+
+#[derive(Debug)]
+struct Known {
+    name: Name,
+    zone: Option<TimeZone>,
+    /// From when until before when, in µs, it has which offset, in seconds: records that follow one another lie between the same
+    /// transitions.
+    span: (i64, i64),
+    offset: i32,
 }
 
 impl Zones {
@@ -60,27 +71,34 @@ impl Zones {
 
     /// The offset of `zone` at `time`, in minutes; `None` where there is no such offset, or no four digits of the local year.
     fn minutes(&mut self, zone: &Name, time: Timestamp) -> Option<i32> {
-        let seconds = self.offset(zone, time)?.seconds();
+        let seconds = self.offset(zone, time)?;
         let minutes = seconds / 60;
         let local = time.as_micros() + i64::from(seconds) * 1_000_000;
         let fits = seconds % 60 == 0 && minutes.abs() <= MAX_OFFSET && local >= FIRST;
         (fits && Timestamp::from_micros(local).is_some()).then_some(minutes)
     }
 
-    fn offset(&mut self, zone: &Name, time: Timestamp) -> Option<Offset> {
-        let index = match self.known.iter().position(|(known, _)| known == zone) {
-            Some(index) => index,
-            None => {
+    /// The offset of `zone` at `time`, in seconds.
+    fn offset(&mut self, zone: &Name, time: Timestamp) -> Option<i32> {
+        if self.known.get(self.last).is_none_or(|known| known.name != *zone) {
+            self.last = self.known.iter().position(|known| known.name == *zone).unwrap_or_else(|| {
                 if self.known.len() == MAX_ZONES {
                     self.known.clear();
                 }
-                self.known.push((zone.clone(), read(zone)));
+                self.known.push(Known { name: zone.clone(), zone: read(zone), span: (0, 0), offset: 0 });
                 self.known.len() - 1
-            }
-        };
-        let zone = self.known[index].1.as_ref()?;
-        let time = jiff::Timestamp::from_microsecond(time.as_micros()).ok()?;
-        Some(zone.to_offset(time))
+            });
+        }
+        let Known { zone, span, offset, .. } = &mut self.known[self.last];
+        let zone = zone.as_ref()?;
+        let micros = time.as_micros();
+        if !(span.0..span.1).contains(&micros) {
+            let time = jiff::Timestamp::from_microsecond(micros).ok()?;
+            *offset = zone.to_offset(time).seconds();
+            let next = zone.following(time).next();
+            *span = (micros, next.map_or(i64::MAX, |transition| transition.timestamp().as_microsecond()));
+        }
+        Some(*offset)
     }
 }
 

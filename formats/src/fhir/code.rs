@@ -31,10 +31,10 @@ const VITAL_UNITS: &[(&str, &[&str])] = &[
 /// What stands around a number of one type in one unit.
 #[derive(Debug)]
 pub(super) struct Code {
-    /// `,"category":[…]` if there is one.
-    category: Vec<u8>,
-    /// `"code":{…}`.
-    code: Vec<u8>,
+    /// `,"category":[…]`, if there is one, and `,"code":{…}`.
+    head: Vec<u8>,
+    /// Where in it `"code":{…}` begins.
+    code: usize,
     /// `,"unit":…,"system":…,"code":…}`, behind the number.
     tail: Vec<u8>,
     percent: bool,
@@ -43,19 +43,17 @@ pub(super) struct Code {
 impl Code {
     /// Appends category and code of an Observation.
     pub(super) fn write_head(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.category);
-        out.push(b',');
-        out.extend_from_slice(&self.code);
+        out.extend_from_slice(&self.head);
     }
 
     /// Appends the code of a component.
     pub(super) fn write_code(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.code);
+        out.extend_from_slice(&self.head[self.code..]);
     }
 
-    /// Appends a Quantity.
-    pub(super) fn write_quantity(&self, number: f64, out: &mut Vec<u8>) -> Result<(), String> {
-        out.extend_from_slice(b"{\"value\":");
+    /// Appends a Quantity; `begin` is what stands before the number, `{"value":` included.
+    pub(super) fn write_quantity(&self, begin: &[u8], number: f64, out: &mut Vec<u8>) -> Result<(), String> {
+        out.extend_from_slice(begin);
         match self.percent {
             true => write_hundredfold(number, out)?,
             false => write_decimal(number, out)?,
@@ -65,18 +63,38 @@ impl Code {
     }
 }
 
-/// Codes that have come.
+/// Codes that have come. What comes often comes in a row, so the last one is looked at first.
 #[derive(Debug, Default)]
-pub(super) struct Codes(HashMap<(Option<Kind>, Option<Unit>), Code, RandomState>);
+pub(super) struct Codes {
+    known: Vec<(Key, Code)>,
+    places: HashMap<Key, usize, RandomState>,
+    last: usize,
+}
+
+type Key = (Option<Kind>, Option<Unit>);
 
 impl Codes {
     /// What is written of `kind`, and of numbers of it in `unit`.
     pub(super) fn of(&mut self, kind: Option<Kind>, unit: Option<Unit>) -> &Code {
         let key = (kind, unit);
-        if self.0.len() >= MAX_CODES && !self.0.contains_key(&key) {
-            self.0.clear();
+        if self.known.get(self.last).is_none_or(|(known, _)| *known != key) {
+            self.last = self.place(key);
         }
-        self.0.entry(key).or_insert_with(|| make(kind, unit))
+        &self.known[self.last].1
+    }
+
+    fn place(&mut self, key: Key) -> usize {
+        if let Some(place) = self.places.get(&key) {
+            return *place;
+        }
+        if self.known.len() == MAX_CODES {
+            self.known.clear();
+            self.places.clear();
+        }
+        let place = self.known.len();
+        self.known.push((key, make(key.0, key.1)));
+        self.places.insert(key, place);
+        place
     }
 }
 
@@ -92,20 +110,21 @@ fn make(kind: Option<Kind>, unit: Option<Unit>) -> Code {
         write_string(&ucum.code, &mut tail);
     }
     tail.push(b'}');
-    let mut category = Vec::new();
+    let mut head = Vec::new();
     if let Some(term) = kind.and_then(terms::of)
         && let (Some(name), Some((loinc, _))) = (term.category, term.loinc)
         && is_vital(loinc, kind.is_some_and(Kind::is_quantity), ucum.as_ref())
     {
-        category.extend_from_slice(
+        head.extend_from_slice(
             b",\"category\":[{\"coding\":[{\"system\":\"http://terminology.hl7.org/CodeSystem/observation-category\",\"code\":",
         );
-        write_string(name, &mut category);
-        category.extend_from_slice(b"}]}]");
+        write_string(name, &mut head);
+        head.extend_from_slice(b"}]}]");
     }
-    let mut code = Vec::new();
-    write_kind(kind, &mut code);
-    Code { category, code, tail, percent: ucum.is_some_and(|ucum| ucum.percent) }
+    head.push(b',');
+    let code = head.len();
+    write_kind(kind, &mut head);
+    Code { head, code, tail, percent: ucum.is_some_and(|ucum| ucum.percent) }
 }
 
 fn is_vital(loinc: &str, is_quantity: bool, ucum: Option<&terms::Ucum>) -> bool {

@@ -42,8 +42,8 @@ pub(super) fn write_value(
     let refused = |reason: &str| Err(reason.to_owned());
     match &record.value {
         Value::Quantity(number, unit) => {
-            out.extend_from_slice(b",\"valueQuantity\":");
-            cx.codes.of(Some(kind), Some(*unit)).write_quantity(*number, out)
+            let begin = b",\"valueQuantity\":{\"value\":";
+            cx.codes.of(Some(kind), Some(*unit)).write_quantity(begin, *number, out)
         }
         Value::Category(_) if kind.is_quantity() => refused("a quantity has no unit"),
         Value::Category(raw) => {
@@ -161,8 +161,8 @@ impl Components<'_> {
 
     /// Ends a component with a Quantity.
     fn quantity(&mut self, kind: Option<Kind>, number: f64, unit: Option<Unit>) -> Result<(), String> {
-        self.out.extend_from_slice(b"\"valueQuantity\":");
-        self.cx.codes.of(kind, unit).write_quantity(number, self.out)?;
+        let begin = b"\"valueQuantity\":{\"value\":";
+        self.cx.codes.of(kind, unit).write_quantity(begin, number, self.out)?;
         self.out.push(b'}');
         Ok(())
     }

@@ -11,6 +11,9 @@ use crate::{decimal::write_decimal, zones::Zones};
 /// Of how many origins what is written is kept: a person has a few devices and apps, each in a few versions.
 const MAX_ORIGINS: usize = 64;
 
+/// Begins the list of extensions.
+const EXTENSION: &[u8] = b",\"extension\":[";
+
 /// Base of the extensions' addresses.
 const BASE: &str = "https://bdh.stanford.edu/fhir/defs/";
 
@@ -21,13 +24,12 @@ pub(super) struct Origins {
     last: usize,
 }
 
-/// What is written of an origin.
+/// What is written of an origin: `,"device":{…},"extension":[…`, as far as there is something to say.
 #[derive(Debug)]
 struct Written {
-    /// `,"device":{…}` if its device has a name.
-    device: Vec<u8>,
-    /// Extensions, separated by commas.
-    extensions: Vec<u8>,
+    text: Vec<u8>,
+    /// Whether it begins the list of extensions, which is to be ended.
+    extends: bool,
 }
 
 impl Origins {
@@ -53,13 +55,11 @@ pub(super) fn write_provenance(
     codes: &mut Codes,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    let mut separator: &[u8] = b",\"extension\":[";
+    let mut separator: &[u8] = EXTENSION;
     if let Some(origin) = &record.origin {
-        let Written { device, extensions } = origins.of(origin);
-        out.extend_from_slice(device);
-        if !extensions.is_empty() {
-            out.extend_from_slice(separator);
-            out.extend_from_slice(extensions);
+        let Written { text, extends } = origins.of(origin);
+        out.extend_from_slice(text);
+        if *extends {
             separator = b",";
         }
     }
@@ -106,7 +106,12 @@ fn written(origin: &Origin) -> Written {
     );
     let entries = [("version", version), ("productType", product), ("OSVersion", os)];
     write_extension("sourceRevision", &source, &entries, &mut extensions);
-    Written { device: native, extensions }
+    let (mut text, extends) = (native, !extensions.is_empty());
+    if extends {
+        text.extend_from_slice(EXTENSION);
+        text.extend_from_slice(&extensions);
+    }
+    Written { text, extends }
 }
 
 /// Appends the extension `name` with `nested` and with a text for each entry, after a comma if it is not the first; nothing if
@@ -152,9 +157,7 @@ fn write_metadata(metadata: &Metadata, codes: &mut Codes, out: &mut Vec<u8>) -> 
         }
         out.extend_from_slice(separator);
         separator = b",";
-        out.extend_from_slice(b"{\"url\":\"");
-        out.extend_from_slice(BASE.as_bytes());
-        out.extend_from_slice(b"metadata/");
+        out.extend_from_slice(b"{\"url\":\"https://bdh.stanford.edu/fhir/defs/metadata/");
         write_segment(key, out);
         out.extend_from_slice(b"\",\"value");
         match value {
@@ -173,29 +176,27 @@ fn write_metadata(metadata: &Metadata, codes: &mut Codes, out: &mut Vec<u8>) -> 
                 Zones::default().write_time(None, *time, out)?;
             }
             MetaValue::Quantity(number, unit) => {
-                out.extend_from_slice(b"Quantity\":");
-                codes.of(None, Some(*unit)).write_quantity(*number, out)?;
+                codes.of(None, Some(*unit)).write_quantity(b"Quantity\":{\"value\":", *number, out)?;
             }
         }
         out.push(b'}');
     }
     if separator == b"," {
-        out.extend_from_slice(b"],\"url\":\"");
-        out.extend_from_slice(BASE.as_bytes());
-        out.extend_from_slice(b"metadata\"}");
+        out.extend_from_slice(b"],\"url\":\"https://bdh.stanford.edu/fhir/defs/metadata\"}");
     }
     Ok(separator == b",")
 }
 
 /// Appends `key` as a segment of an address (RFC 3986 §2.3).
 fn write_segment(key: &str, out: &mut Vec<u8>) {
-    for byte in key.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte),
-            _ => {
-                let digit = |number: u8| b"0123456789ABCDEF"[usize::from(number)];
-                out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
-            }
-        }
+    let is_unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let mut rest = key.as_bytes();
+    loop {
+        let plain = rest.iter().take_while(|byte| is_unreserved(byte)).count();
+        out.extend_from_slice(&rest[..plain]);
+        let Some((byte, after)) = rest[plain..].split_first() else { return };
+        let digit = |number: u8| b"0123456789ABCDEF"[usize::from(number)];
+        out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        rest = after;
     }
 }

@@ -417,6 +417,28 @@ fn times_are_in_the_zone_of_the_record() {
     );
 }
 
+/// Scenario: records of one zone around its changes of the clock, forth and back, in one encoder. Guarantees: G4, what is kept of a
+/// zone holds only between two changes.
+#[test]
+fn changes_of_the_clock_are_heeded() {
+    let mut encoder = FhirEncoder::default();
+    for (time, offset) in [
+        ("2026-03-29T00:59:59.999999Z", "+01:00"),
+        ("2026-03-29T01:00:00Z", "+02:00"),
+        ("2026-10-25T00:59:59Z", "+02:00"),
+        ("2026-10-25T01:00:00Z", "+01:00"),
+        ("2026-07-01T00:00:00Z", "+02:00"),
+        ("2026-01-01T00:00:00Z", "+01:00"),
+    ] {
+        let mut record = quantity("HeartRate", 61.0, "count/min");
+        (record.start, record.end, record.zone) = (at(time), at(time), Some("Europe/Berlin".into()));
+        let mut out = Vec::new();
+        encoder.encode(&record, &mut out).unwrap();
+        let written: Json = serde_json::from_slice(&out).unwrap();
+        assert!(written["effectiveDateTime"].as_str().unwrap().ends_with(offset), "{time}");
+    }
+}
+
 /// Scenario: references to people by address. Guarantees: only what is an id is one.
 #[test]
 fn people_may_be_referred_to_by_address() {

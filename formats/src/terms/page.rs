@@ -67,7 +67,14 @@ fn page() -> String {
             (Some(written), _) => code(&written),
             (None, _) => String::new(),
         };
-        let omh = term.omh.map(|schema| format!("`{}:{}:{}`", schema.namespace, schema.name, schema.version));
+        let omh = match info.class {
+            KindClass::Quantity | KindClass::Category | KindClass::Correlation | KindClass::Workout => {
+                let schema = term.omh.expect("what has a data point has a schema");
+                format!("`{}:{}:{}`", schema.namespace, schema.name, schema.version)
+            }
+            KindClass::Characteristic => String::new(),
+            _ => "refused".to_owned(),
+        };
         let health_connect = match term.health_connect {
             Some((record, true)) => code(record),
             Some((record, false)) => format!("*{record}*"),
@@ -81,7 +88,7 @@ fn page() -> String {
             adds_up(info.aggregation),
             term.loinc.map_or("", |(code, _)| code),
             in_fhir(kind),
-            omh.unwrap_or_default(),
+            omh,
         )
         .expect("a string takes all");
     }

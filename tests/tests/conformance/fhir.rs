@@ -114,10 +114,11 @@ fn a_server_holds_each_record_once() {
 /// them without whose it is.
 fn given() -> Vec<Json> {
     let record = |number: usize, value: f64| {
+        let subject = ["ada", "bo", "cy"][number % 3];
         json!({
             "id": format!("00000000-0000-4000-8000-{number:012}"),
             "type": "HKQuantityTypeIdentifierHeartRate", "start": "2025-01-01T00:00:00Z",
-            "value": value, "unit": "count/min", "subject": ["ada", "bo", "cy"][number % 3],
+            "value": value, "unit": "count/min", "subject": subject,
         })
     };
     let mut records: Vec<Json> = (0..12).map(|number| record(number, 60.0 + number as f64)).collect();
