@@ -1,4 +1,4 @@
-//! `keep`: removes all optional fields but those that it names; see [`redact`](super::redact).
+//! `keep`: removes all optional fields but those that it names; see [`redact`].
 
 use afferent_core::{Batch, Emit, Problem, Record, Result, Transform, config::Configure};
 use serde::Deserialize;

@@ -5,6 +5,9 @@ use afferent_core::{Error, Kind, Name, Record, RecordId, Result, Unit};
 /// Version of all rows.
 const ROW_VERSION: u8 = 1;
 
+/// Room for a sample's row, so that most are one allocation.
+const USUAL_BYTES: usize = 64;
+
 /// What is kept as the value of a row.
 pub(crate) trait Row: Sized {
     /// Writes its fields.
@@ -14,7 +17,8 @@ pub(crate) trait Row: Sized {
 
     /// The bytes of the row.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut put = Put(vec![ROW_VERSION]);
+        let mut put = Put(Vec::with_capacity(USUAL_BYTES));
+        put.u8(ROW_VERSION);
         self.put(&mut put);
         put.0
     }

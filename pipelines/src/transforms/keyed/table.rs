@@ -167,10 +167,13 @@ impl<K: Key, R: Row> Table<K, R> {
     /// Adds what changed to `changes`.
     pub(crate) fn save(&mut self, changes: &mut Vec<Change>) {
         let key_bytes = |tag: Tag, key: &K| {
-            let mut bytes = vec![tag];
+            // The longest key has 20 bytes.
+            let mut bytes = Vec::with_capacity(21);
+            bytes.push(tag);
             key.write(&mut bytes);
             bytes
         };
+        changes.reserve(self.gone.len() + self.changed.len());
         for key in self.gone.drain() {
             changes.push((key_bytes(self.tag, &key), None));
         }
