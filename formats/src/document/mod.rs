@@ -1,7 +1,7 @@
 //! Dialects whose files and bodies are JSON documents, read part by part.
 //!
-//! A dialect says by its [`Shape`] which values of a document hold records: the elements of some array, the values of some
-//! keys. [`Documents`] goes through documents in pieces of any length, hands each such *part* to the dialect once it is
+//! A dialect says by its `Shape` which values of a document hold records: the elements of some array, the values of some
+//! keys. `Documents` goes through documents in pieces of any length, hands each such *part* to the dialect once it is
 //! whole, and keeps nothing else. So a document of 100 MB takes the memory of its longest part, and a part that is no record
 //! is a reject of its own.
 //!

@@ -316,7 +316,9 @@ impl Walk {
                 escaped = false;
                 *at += 1;
             } else if quoted {
-                let Some(length) = memchr::memchr2(b'"', b'\\', &bytes[*at..]) else {
+                // Most texts are short, and those that hold JSON have an escape every few bytes.
+                let is_found = |byte: &u8| matches!(byte, b'"' | b'\\');
+                let Some(length) = bytes[*at..].iter().position(is_found) else {
                     *at = bytes.len();
                     break;
                 };

@@ -8,7 +8,8 @@ use afferent_core::{
 
 use super::{
     TOPIC, VENDOR, metadata, origin,
-    value::{self, Harmonized, seconds},
+    parts::seconds,
+    value::{self, Harmonized},
 };
 use crate::{
     DecoderOptions,

@@ -11,7 +11,8 @@ use afferent_core::{
 
 use super::{
     TOPIC, VENDOR,
-    value::{RESULTS, instant},
+    parts::instant,
+    value::RESULTS,
     words::{NOT_SET, word_of},
 };
 use crate::{

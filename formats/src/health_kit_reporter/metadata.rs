@@ -84,7 +84,7 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     let read = object(text, |key, value| {
         entries += 1;
         if key == "timestamp" {
-            date = Raw::new("timestamp", value).number()?.and_then(super::value::instant);
+            date = Raw::new("timestamp", value).number()?.and_then(super::parts::instant);
         }
         Ok(())
     });
@@ -92,5 +92,5 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 }
 
 fn since_2001(seconds: f64) -> Option<Timestamp> {
-    super::value::instant(seconds + SECONDS_TO_2001)
+    super::parts::instant(seconds + SECONDS_TO_2001)
 }

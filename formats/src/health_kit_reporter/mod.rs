@@ -49,6 +49,7 @@ mod decode;
 mod encode;
 mod metadata;
 mod origin;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod value;

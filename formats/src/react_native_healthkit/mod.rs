@@ -21,6 +21,7 @@
 //! **Numbers that are not finite** are `null` after `JSON.stringify`, and rejects. **Lost**: the description of the type in
 //! `sampleType`, the accuracy of speeds. Everything else that has no place is in the metadata.
 
+mod parts;
 mod sample;
 #[cfg(test)]
 mod tests;

@@ -28,4 +28,7 @@ macro_rules! fuzzed {
     };
 }
 
-fuzzed! { wire csv export toml cel segment checkpoint webhook_body webhook_signature }
+fuzzed! {
+    wire csv export toml cel segment checkpoint webhook_body webhook_signature
+    msgpack health_kit_reporter health_auto_export react_native_healthkit flutter_health open_wearables health_connect vendors
+}
