@@ -65,7 +65,7 @@ fn a_bundle_holds_a_record_once() {
     use afferent_core::RecordId;
     for framing in [Framing::Transaction, Framing::Batch] {
         let settings = Settings { format: Format::Fhir, framing, lanes: 1, ..Settings::default() };
-        let mut packer = Packer::new(&settings);
+        let mut packer = Packer::new(&settings).unwrap();
         let (mut closed, mut rejects) = (Vec::new(), Vec::new());
         let mut corrected = record(2, Some("ada"));
         corrected.revision = 1;
@@ -100,7 +100,7 @@ fn a_bundle_holds_a_record_once() {
 fn a_body_may_be_one_record() {
     for format in [Format::Json, Format::Fhir, Format::OpenMhealth] {
         let settings = Settings { format, framing: Framing::Single, lanes: 1, ..Settings::default() };
-        let mut packer = Packer::new(&settings);
+        let mut packer = Packer::new(&settings).unwrap();
         let (mut closed, mut rejects) = (Vec::new(), Vec::new());
         for number in 0..3 {
             packer.push(&record(number, Some("ada")), &mut closed, &mut rejects);
