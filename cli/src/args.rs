@@ -81,7 +81,7 @@ Examples:
         verbatim_doc_comment,
         after_help = "\
 Examples:
-  afferent test pipelines/examples/daily-steps.toml
+  afferent test vitals.toml
   afferent test *.toml --junit target/pipelines.xml"
     )]
     Test(TestArgs),
