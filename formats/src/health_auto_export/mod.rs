@@ -189,8 +189,13 @@ impl Dialect for HealthAutoExport {
             WORKOUTS => ("workouts", workouts::read(text, &mut self.cx, out)),
             ECGS => ("ecg", points::electrocardiogram(text, &mut self.cx).map(|record| out.push(record))),
             number => {
-                let (key, kind) = OTHERS[usize::from(number - OTHER)];
-                (key, points::other(text, kind, &mut self.cx).map(|record| out.push(record)))
+                let other = number.checked_sub(OTHER).and_then(|index| OTHERS.get(usize::from(index)));
+                let Some((key, kind)) = other else {
+                    let reason = "expected an array or an object, found a text";
+                    out.reject(text.as_bytes(), reason, None, None);
+                    return;
+                };
+                (*key, points::other(text, kind, &mut self.cx).map(|record| out.push(record)))
             }
         };
         if let Err(reason) = read {
