@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     by::fields,
-    keyed::{Get, Groups, Identity, MAX_GROUPS, Put, Row, Shown, Table, Tally, damaged},
+    keyed::{Get, Groups, Identity, MAX_GROUPS, Put, Row, Shown, Table, Tally, damaged, delta, each_row},
 };
 use crate::cel::Field;
 
@@ -232,17 +232,15 @@ impl Transform for Latest {
         let mut changes = Vec::new();
         self.groups.save(&mut changes);
         self.held.save(&mut changes);
-        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+        Ok(delta(changes))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
-        for row in state {
-            let (key, value) = row?;
-            let (&tag, key) = key.split_first().ok_or_else(damaged)?;
+        each_row(state, |tag, key, value| {
             match tag {
-                GROUPS => self.groups.restore(key, &value)?,
+                GROUPS => self.groups.restore(key, value)?,
                 HELD => {
-                    let (id, held) = self.held.restore(key, &value)?;
+                    let (id, held) = self.held.restore(key, value)?;
                     let (at, group) = (held.record.start.as_micros(), held.group);
                     if !self.groups.numbers().contains(&group) {
                         return Err(damaged());
@@ -251,8 +249,8 @@ impl Transform for Latest {
                 }
                 _ => return Err(damaged()),
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -26,7 +26,7 @@ use super::{
     by::{self, fields},
     keyed::{
         Get, Groups, Identity, MAX_GROUPS, MAX_SAMPLES, Put, Row, Sample, Shown, Table, Tally, check_samples,
-        damaged, digest,
+        damaged, delta, digest, each_row,
     },
     window::MAX_REACH,
 };
@@ -328,28 +328,26 @@ impl Transform for Rate {
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);
         self.shown.save(&mut changes);
-        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+        Ok(delta(changes))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
-        for row in state {
-            let (key, value) = row?;
-            let (&tag, key) = key.split_first().ok_or_else(damaged)?;
+        each_row(state, |tag, key, value| {
             match tag {
-                GROUPS => self.groups.restore(key, &value)?,
+                GROUPS => self.groups.restore(key, value)?,
                 SAMPLES => {
-                    let (id, &sample) = self.samples.restore(key, &value)?;
+                    let (id, &sample) = self.samples.restore(key, value)?;
                     if !self.groups.numbers().contains(&sample.group) {
                         return Err(damaged());
                     }
                     self.groups.get_mut(sample.group).state.order.insert((sample.start, id));
                     self.oldest.insert((sample.start, id));
                 }
-                SHOWN => drop(self.shown.restore(key, &value)?),
+                SHOWN => drop(self.shown.restore(key, value)?),
                 _ => return Err(damaged()),
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

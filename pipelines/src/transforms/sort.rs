@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::{
     by::fields,
-    keyed::{Get, Groups, MAX_GROUPS, Put, Row, Table, Tally, damaged},
+    keyed::{Get, Groups, MAX_GROUPS, Put, Row, Table, Tally, damaged, delta, each_row},
     window::MAX_REACH,
 };
 use crate::cel::Field;
@@ -279,17 +279,15 @@ impl Transform for Sort {
         let mut changes = Vec::new();
         self.groups.save(&mut changes);
         self.held.save(&mut changes);
-        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+        Ok(delta(changes))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
-        for row in state {
-            let (key, value) = row?;
-            let (&tag, key) = key.split_first().ok_or_else(damaged)?;
+        each_row(state, |tag, key, value| {
             match tag {
-                GROUPS => self.groups.restore(key, &value)?,
+                GROUPS => self.groups.restore(key, value)?,
                 HELD => {
-                    let (number, held) = self.held.restore(key, &value)?;
+                    let (number, held) = self.held.restore(key, value)?;
                     let held = held.clone();
                     if !self.groups.numbers().contains(&held.group) {
                         return Err(damaged());
@@ -299,8 +297,8 @@ impl Transform for Sort {
                 }
                 _ => return Err(damaged()),
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -30,7 +30,7 @@ use serde::Deserialize;
 
 use super::{
     dedupe::{DEFAULT_CAPACITY, check_capacity},
-    keyed::{Get, Identity, Put, Row, Table, Tally, damaged},
+    keyed::{Get, Identity, Put, Row, Table, Tally, damaged, delta, each_row},
 };
 
 /// Rows of wholes.
@@ -282,19 +282,20 @@ impl Transform for Split {
     fn snapshot(&mut self) -> Result<Snapshot> {
         let mut changes = Vec::new();
         self.wholes.save(&mut changes);
-        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+        Ok(delta(changes))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
-        for row in state {
-            let (key, value) = row?;
-            let Some((&WHOLES, key)) = key.split_first() else { return Err(damaged()) };
-            let (id, whole) = self.wholes.restore(key, &value)?;
-            if self.order.insert(whole.number, id).is_some() {
+        each_row(state, |tag, key, value| {
+            if tag != WHOLES {
                 return Err(damaged());
             }
-        }
-        Ok(())
+            let (id, whole) = self.wholes.restore(key, value)?;
+            match self.order.insert(whole.number, id) {
+                Some(_) => Err(damaged()),
+                None => Ok(()),
+            }
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use afferent_core::{Kind, Name, Result, Unit};
 
 use super::{
     row::{Get, Put, Row, damaged, read},
-    table::{Key, Tag},
+    table::{Change, Key, Tag},
 };
 
 /// How many keys a stage keeps: a hundred thousand people with ten types each, and about 500 MiB. A record with a further
@@ -169,7 +169,7 @@ impl<G: Row + Default> Groups<G> {
     }
 
     /// Adds what changed to `changes`.
-    pub(crate) fn save(&mut self, changes: &mut Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+    pub(crate) fn save(&mut self, changes: &mut Vec<Change>) {
         for number in self.changed.drain(..) {
             let group = &mut self.groups[number as usize];
             group.changed = false;

@@ -20,6 +20,7 @@ mod groups;
 mod identity;
 mod row;
 mod sample;
+mod saved;
 mod shown;
 mod slices;
 mod table;
@@ -30,6 +31,7 @@ pub(super) use self::{
     identity::Identity,
     row::{Get, Put, Row, damaged},
     sample::{MAX_SAMPLES, Sample, check_samples},
+    saved::{Basis, delta, each_row},
     shown::{Shown, digest},
     slices::Slices,
     table::Table,

@@ -12,7 +12,11 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     cel::unknown_type,
-    transforms::{at, keyed::check_samples, window::Late},
+    transforms::{
+        at,
+        keyed::{Basis, check_samples},
+        window::Late,
+    },
 };
 
 /// How many samples are held if the file does not say: about 200 MiB of memory when all are there.
@@ -70,7 +74,7 @@ pub(super) type Rank = (u32, u64);
 pub(super) struct Plan {
     priority: HashMap<Kind, Vec<String>, foldhash::fast::RandomState>,
     /// What tells these priorities from others.
-    pub(super) what: String,
+    pub(super) what: Basis,
     pub(super) late: Late,
     pub(super) max_samples: usize,
 }
@@ -112,7 +116,7 @@ impl Plan {
         }
         Ok(Plan {
             priority,
-            what: format!("{:?}", config.priority),
+            what: Basis::new(format!("{:?}", config.priority)),
             late: config.late,
             max_samples: config.max_samples,
         })

@@ -32,7 +32,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use afferent_core::{
-    Batch, Emit, Error, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
+    Batch, Emit, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
 };
 
 pub use self::config::{Config, DEFAULT_SAMPLES};
@@ -42,15 +42,13 @@ use self::{
     pieces::{Held, uncovered},
 };
 use super::{
-    keyed::{Groups, Identity, MAX_GROUPS, Table, Tally, damaged},
+    keyed::{Basis, Groups, Identity, MAX_GROUPS, Table, Tally, damaged, delta, each_row},
     window::Late,
 };
 
 /// How many of these a sample may touch: four weeks. A longer one is no measurement of what happened in them.
 pub const MAX_SLICES: i64 = 4096;
 
-/// The row of what tells these priorities from others.
-const WHAT: u8 = 0;
 /// Rows of groups.
 const GROUPS: u8 = 1;
 /// Rows of records.
@@ -70,7 +68,6 @@ pub struct MergeSources {
     /// Records of which pieces changed since they were told; some are there twice.
     changed: Vec<RecordId>,
     tally: Tally,
-    what_saved: bool,
     buffers: Buffers,
 }
 
@@ -97,7 +94,6 @@ impl MergeSources {
             oldest: BTreeSet::new(),
             changed: Vec::new(),
             tally: Tally::default(),
-            what_saved: false,
             buffers: Buffers::default(),
         })
     }
@@ -345,27 +341,22 @@ impl Transform for MergeSources {
 
     fn snapshot(&mut self) -> Result<Snapshot> {
         let mut changes = Vec::new();
-        if !self.what_saved {
-            self.what_saved = true;
-            changes.push((vec![WHAT], Some(self.plan.what.clone().into_bytes())));
-        }
+        self.plan.what.save(&mut changes);
         self.groups.save(&mut changes);
         self.held.save(&mut changes);
-        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+        Ok(delta(changes))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
-        for row in state {
-            let (key, value) = row?;
-            let (&tag, key) = key.split_first().ok_or_else(damaged)?;
+        each_row(state, |tag, key, value| {
             match tag {
-                WHAT if value != self.plan.what.as_bytes() => return Err(other_priority()),
-                WHAT => self.what_saved = true,
-                GROUPS => self.groups.restore(key, &value)?,
-                HELD => drop(self.held.restore(key, &value)?),
+                Basis::TAG => self.plan.what.restore(value, "`priority`")?,
+                GROUPS => self.groups.restore(key, value)?,
+                HELD => drop(self.held.restore(key, value)?),
                 _ => return Err(damaged()),
             }
-        }
+            Ok(())
+        })?;
         let mut stretches = Vec::with_capacity(self.held.len());
         for (id, held) in self.held.iter() {
             if !self.groups.numbers().contains(&held.group) || held.record.id != *id {
@@ -393,11 +384,4 @@ impl Transform for MergeSources {
         }
         Ok(())
     }
-}
-
-/// What another `priority` means for what is held.
-fn other_priority() -> Error {
-    Error::state(
-        "`priority` is another than when this state was saved; give the transform another name, under which it begins anew",
-    )
 }

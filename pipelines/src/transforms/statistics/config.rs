@@ -12,7 +12,7 @@ use crate::{
     transforms::{
         at,
         by::fields,
-        keyed::{MAX_SAMPLES, check_samples},
+        keyed::{Basis, MAX_SAMPLES, check_samples},
         window::Late,
     },
 };
@@ -93,7 +93,7 @@ pub(super) struct Plan {
     /// The fields, the zone last.
     pub(super) by: Vec<Field>,
     /// What tells these buckets from others.
-    pub(super) what: String,
+    pub(super) what: Basis,
     pub(super) late: Late,
     pub(super) max_samples: usize,
 }
@@ -134,7 +134,7 @@ impl Plan {
             fixed: config.fixed,
             kinds: (!kinds.is_empty()).then(|| KindSet::new(kinds)),
             by,
-            what: format!("{:?} {:?} {}", config.bucket, config.week_starts, config.by.join(",")),
+            what: Basis::new(format!("{:?} {:?} {}", config.bucket, config.week_starts, config.by.join(","))),
             late: config.late,
             max_samples: config.max_samples,
         })

@@ -43,8 +43,8 @@ mod value;
 use std::collections::BTreeSet;
 
 use afferent_core::{
-    Batch, Emit, Error, Name, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform,
-    TransformCx, Value, record::Aggregate,
+    Batch, Emit, Name, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
+    Value, record::Aggregate,
 };
 
 pub use self::{
@@ -59,15 +59,13 @@ use self::{
 };
 use super::{
     by,
-    keyed::{Groups, Identity, MAX_GROUPS, Sample, Table, Tally, damaged},
+    keyed::{Basis, Groups, Identity, MAX_GROUPS, Sample, Table, Tally, damaged, delta, each_row},
     window::Late,
 };
 
 /// Into how many buckets a record may reach: six weeks of hours. A longer one is no measurement of an hour.
 pub const MAX_BUCKETS: usize = 1024;
 
-/// The row of what tells these buckets from others.
-const WHAT: u8 = 0;
 /// Rows of groups.
 const GROUPS: u8 = 1;
 /// Rows of samples.
@@ -94,7 +92,6 @@ pub struct Statistics {
     /// Buckets that a change is about; kept for its buffer.
     touched: Vec<Place>,
     tally: Tally,
-    what_saved: bool,
 }
 
 impl Statistics {
@@ -115,7 +112,6 @@ impl Statistics {
             changed: Vec::new(),
             touched: Vec::new(),
             tally: Tally::default(),
-            what_saved: false,
         })
     }
 
@@ -378,36 +374,24 @@ impl Transform for Statistics {
 
     fn snapshot(&mut self) -> Result<Snapshot> {
         let mut changes = Vec::new();
-        if !self.what_saved {
-            self.what_saved = true;
-            changes.push((vec![WHAT], Some(self.plan.what.clone().into_bytes())));
-        }
+        self.plan.what.save(&mut changes);
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);
         self.buckets.save(&mut changes);
-        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+        Ok(delta(changes))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
-        for row in state {
-            let (key, value) = row?;
-            let (&tag, key) = key.split_first().ok_or_else(damaged)?;
+        each_row(state, |tag, key, value| {
             match tag {
-                WHAT if value != self.plan.what.as_bytes() => return Err(other_buckets()),
-                WHAT => self.what_saved = true,
-                GROUPS => self.groups.restore(key, &value)?,
-                SAMPLES => drop(self.samples.restore(key, &value)?),
-                BUCKETS => drop(self.buckets.restore(key, &value)?),
+                Basis::TAG => self.plan.what.restore(value, "`bucket`, `week_starts` or `by`")?,
+                GROUPS => self.groups.restore(key, value)?,
+                SAMPLES => drop(self.samples.restore(key, value)?),
+                BUCKETS => drop(self.buckets.restore(key, value)?),
                 _ => return Err(damaged()),
             }
-        }
+            Ok(())
+        })?;
         self.rebuild()
     }
-}
-
-/// What other buckets mean for those that are held.
-fn other_buckets() -> Error {
-    Error::state(
-        "`bucket`, `week_starts` or `by` is another than when this state was saved; give the transform another name, under which it begins anew",
-    )
 }

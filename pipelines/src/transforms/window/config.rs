@@ -13,7 +13,7 @@ use crate::{
     transforms::{
         at,
         by::fields,
-        keyed::{MAX_SAMPLES, check_samples},
+        keyed::{Basis, MAX_SAMPLES, check_samples},
     },
 };
 
@@ -131,7 +131,7 @@ pub(super) struct Plan {
     pub(super) shape: Shape,
     pub(super) by: Vec<Field>,
     /// What tells this `by` from another.
-    pub(super) by_text: String,
+    pub(super) by_text: Basis,
     pub(super) kinds: Option<KindSet>,
     pub(super) functions: Vec<(Name, Function)>,
     pub(super) lateness: i64,
@@ -166,7 +166,7 @@ impl Plan {
         let Some(shape) = shape.filter(|_| problems.is_empty()) else { return Err(problems) };
         Ok(Plan {
             shape,
-            by_text: config.by.join(","),
+            by_text: Basis::new(config.by.join(",")),
             by,
             kinds,
             functions: functions.into_iter().map(|(name, function)| (Name::from(name), function)).collect(),

@@ -41,7 +41,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use afferent_core::{
-    Batch, Emit, Error, Problem, Record, RecordId, Result, Snapshot, State, Transform, TransformCx,
+    Batch, Emit, Problem, Record, RecordId, Result, Snapshot, State, Transform, TransformCx,
 };
 
 pub use self::config::{Config, Late, MAX_OVERLAP, MAX_REACH};
@@ -50,11 +50,10 @@ use self::{
     config::{Plan, Shape},
 };
 use super::keyed::{
-    Get, Groups, Identity, MAX_GROUPS, Put, Row, Sample, Shown, Slices, Table, Tally, damaged,
+    Basis, Get, Groups, Identity, MAX_GROUPS, Put, Row, Sample, Shown, Slices, Table, Tally, damaged, delta,
+    each_row,
 };
 
-/// Rows of the fields by which windows are told apart.
-const BY: u8 = 0;
 /// Rows of groups.
 const GROUPS: u8 = 1;
 /// Rows of samples.
@@ -82,8 +81,6 @@ pub struct Window {
     touched: Vec<Place>,
     /// Sessions that are no more; kept for its buffer.
     ended: Vec<Place>,
-    /// Whether the fields of `by` are saved.
-    by_saved: bool,
 }
 
 /// The windows of a group that are not final.
@@ -141,7 +138,6 @@ impl Window {
             tally: Tally::default(),
             touched: Vec::new(),
             ended: Vec::new(),
-            by_saved: false,
         })
     }
 
@@ -294,47 +290,35 @@ impl Transform for Window {
 
     fn snapshot(&mut self) -> Result<Snapshot> {
         let mut changes = Vec::new();
-        if !self.by_saved {
-            self.by_saved = true;
-            changes.push((vec![BY], Some(self.plan.by_text.clone().into_bytes())));
-        }
+        self.plan.by_text.save(&mut changes);
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);
         self.shown.save(&mut changes);
-        Ok(if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) })
+        Ok(delta(changes))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {
-        for row in state {
-            let (key, value) = row?;
-            let (&tag, key) = key.split_first().ok_or_else(damaged)?;
+        each_row(state, |tag, key, value| {
             match tag {
-                BY if value != self.plan.by_text.as_bytes() => return Err(other_by()),
-                BY => self.by_saved = true,
-                GROUPS => self.groups.restore(key, &value)?,
+                Basis::TAG => self.plan.by_text.restore(value, "`by`")?,
+                GROUPS => self.groups.restore(key, value)?,
                 SAMPLES => {
-                    let (_, sample) = self.samples.restore(key, &value)?;
+                    let (_, sample) = self.samples.restore(key, value)?;
                     if !self.groups.numbers().contains(&sample.group) {
                         return Err(damaged());
                     }
                 }
                 SHOWN => {
-                    let ((group, ..), _) = self.shown.restore(key, &value)?;
+                    let ((group, ..), _) = self.shown.restore(key, value)?;
                     if !self.groups.numbers().contains(&group) {
                         return Err(damaged());
                     }
                 }
                 _ => return Err(damaged()),
             }
-        }
+            Ok(())
+        })?;
         self.rebuild();
         Ok(())
     }
-}
-
-/// What another `by` means for what is held.
-pub(super) fn other_by() -> Error {
-    Error::state(
-        "`by` is another than when this state was saved; give the transform another name, under which it begins anew",
-    )
 }
