@@ -30,7 +30,8 @@ pub struct Config {
     /// Where bodies are sent, by `POST`: an `https` address. Plain `http` is for this machine only, unless `insecure` is
     /// set.
     pub url: String,
-    /// What records are written in: `json`, `csv`, `fhir` (FHIR R4), `open-mhealth` or `influxdb` (line protocol).
+    /// What records are written in: `json`, `csv`, `fhir` (FHIR R4), `open-mhealth`, `influxdb` (line protocol) or
+    /// `health_kit_reporter`.
     #[serde(default)]
     pub format: Format,
     /// How records are put together in a body. JSON and Open mHealth: one `array`, the default, `lines` (NDJSON), or a `single`
