@@ -100,7 +100,7 @@ impl Receiver {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let workers = two_workers();
         let config: webhook::Config =
-            toml::from_str("listen = \"127.0.0.1:0\"\npath = \"/in\"\nmax_ids = 10000000")
+            toml::from_str("listen = \"127.0.0.1:0\"\npath = \"/in\"\nmax_ids = 10000000\nmax_bytes = \"2GiB\"")
                 .expect("a configuration");
         let listeners = Listeners::new();
         let (runtime, address) = workers.block_on(async {

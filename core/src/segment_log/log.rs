@@ -254,15 +254,27 @@ impl SegmentLog {
     /// # Errors
     /// `Transient` if the disk fails.
     pub fn trim(&mut self, to: LogPosition) -> Result<()> {
+        while self.trim_one(to)? {}
+        Ok(())
+    }
+
+    /// Removes one of the segments that [`trim`](SegmentLog::trim) would remove; whether there was one. Each costs a sync of
+    /// the directory: who appends need not wait for all of them.
+    ///
+    /// # Errors
+    /// `Transient` if the disk fails.
+    pub fn trim_one(&mut self, to: LogPosition) -> Result<bool> {
         self.check()?;
-        self.remove_before(to)?;
+        if self.remove_before(to)? {
+            return Ok(true);
+        }
         // What is left is one segment, of which nothing is needed. It must not count against the bound for ever.
         if to >= self.end() && self.bytes() > self.limits.segment_bytes / 2 {
             self.seal()?;
             self.create_segment()?;
-            self.remove_before(to)?;
+            return self.remove_before(to);
         }
-        Ok(())
+        Ok(false)
     }
 
     fn check(&self) -> Result<()> {
@@ -275,30 +287,28 @@ impl SegmentLog {
         }
     }
 
-    fn remove_before(&mut self, to: LogPosition) -> Result<()> {
-        loop {
-            let segment = {
-                let mut index = self.shared.index();
-                match index.segments.get(1) {
-                    Some(next) if next.first <= to.number => index.segments.pop_front(),
-                    _ => break,
-                }
-            };
-            let Some(segment) = segment else { break };
-            let directory = &self.shared.directory;
-            let synced = if self.may_come_back { directory.sync() } else { Ok(()) };
-            if synced.is_err() {
-                self.poison = Some("sync its directory");
+    /// Removes the first segment if all of it is before `to`; whether it was.
+    fn remove_before(&mut self, to: LogPosition) -> Result<bool> {
+        let segment = {
+            let mut index = self.shared.index();
+            match index.segments.get(1) {
+                Some(next) if next.first <= to.number => index.segments.pop_front(),
+                _ => None,
             }
-            self.may_come_back = true;
-            if let Err(error) = synced.and_then(|()| directory.remove(segment.number)) {
-                self.shared.index().segments.push_front(segment);
-                self.count_sealed();
-                return Err(error);
-            }
+        };
+        let Some(segment) = segment else { return Ok(false) };
+        let directory = &self.shared.directory;
+        let synced = if self.may_come_back { directory.sync() } else { Ok(()) };
+        if synced.is_err() {
+            self.poison = Some("sync its directory");
+        }
+        self.may_come_back = true;
+        let removed = synced.and_then(|()| directory.remove(segment.number));
+        if removed.is_err() {
+            self.shared.index().segments.push_front(segment);
         }
         self.count_sealed();
-        Ok(())
+        removed.map(|()| true)
     }
 
     /// Writes the buffer.

@@ -262,8 +262,14 @@ impl Intake {
             // Some are not known yet: they are in a moment.
             return Ok(false);
         }
-        let trimmed = self.committer.with(move |log| log.trim(to).map(|()| log.bytes())).await;
-        let bytes = trimmed.and_then(|trimmed| trimmed).inspect_err(|error| self.fail(error))?;
+        // Segment by segment: bodies that come meanwhile are stored in between.
+        let bytes = loop {
+            let trimmed = self.committer.with(move |log| Ok((log.trim_one(to)?, log.bytes()))).await;
+            match trimmed.and_then(|trimmed| trimmed).inspect_err(|error| self.fail(error))? {
+                (true, _) => {}
+                (false, bytes) => break bytes,
+            }
+        };
         if bytes < self.bytes.swap(bytes, Ordering::Relaxed) {
             self.full.store(false, Ordering::Relaxed);
         }
