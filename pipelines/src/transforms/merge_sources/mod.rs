@@ -65,8 +65,8 @@ pub struct MergeSources {
     live: usize,
     /// Slices by their start.
     oldest: BTreeSet<(i64, u32)>,
-    /// Records of which pieces changed since they were told; some are there twice.
-    changed: Vec<RecordId>,
+    /// Records of which pieces changed since they were told, with their start; some are there twice.
+    changed: Vec<(i64, RecordId)>,
     tally: Tally,
     buffers: Buffers,
 }
@@ -74,9 +74,24 @@ pub struct MergeSources {
 /// Kept for their buffers.
 #[derive(Debug, Default)]
 struct Buffers {
-    affected: Vec<RecordId>,
+    /// Samples of which other pieces may count than before.
+    affected: Vec<Stretch>,
     covered: Vec<(i64, i64)>,
+    /// What of a sample no better one covers.
     left: Vec<(i64, i64)>,
+}
+
+impl Buffers {
+    /// Puts what of `stretch` no better sample covers into `left`.
+    fn uncover(&mut self, lane: &Lane, stretch: &Stretch) {
+        self.covered.clear();
+        for slice in stretch.slices() {
+            let there = lane.slices.get(&slice).map_or(&[][..], Vec::as_slice);
+            let better = there.iter().filter(|other| other.rank < stretch.rank && other.end > other.start);
+            self.covered.extend(better.map(|other| (other.start, other.end)));
+        }
+        uncovered(stretch.start, stretch.end, &mut self.covered, &mut self.left);
+    }
 }
 
 impl MergeSources {
@@ -111,13 +126,14 @@ impl MergeSources {
             out.reject_record(&record, format!("more than {MAX_GROUPS} keys: its key is a further one"));
             return;
         };
-        let known = self.held.get(&record.id).filter(|known| !known.gone);
-        if known.is_some_and(|known| known.record.revision >= record.revision) {
+        let known = self.held.get(&record.id);
+        let is_held = known.is_some_and(|known| !known.gone);
+        if known.is_some_and(|known| !known.gone && known.record.revision >= record.revision) {
             self.tally.superseded(kind);
             return;
         }
-        let is_new = known.is_none();
-        let held = Held { record, group, pieces: Vec::new(), gone: false };
+        let pieces = known.map(|known| known.pieces.clone()).unwrap_or_default();
+        let mut held = Held { record, group, pieces, gone: false };
         if (held.end() - held.start()) / SLICE >= MAX_SLICES {
             out.reject_record(&held.record, "it lasts longer than four weeks");
             return;
@@ -131,13 +147,18 @@ impl MergeSources {
         }
         let stretch = self.stretch(&held);
         self.buffers.affected.clear();
-        self.lift(stretch.id);
-        let pieces = self.held.get(&stretch.id).map(|known| known.pieces.clone()).unwrap_or_default();
-        self.held.insert(stretch.id, Held { pieces, ..held });
-        self.live += usize::from(is_new);
+        if is_held {
+            self.lift(stretch.id);
+        }
         self.place(stretch, group);
         self.affect(&stretch, group);
-        self.settle(Some(stretch.id));
+        self.buffers.uncover(&self.groups.get(group).state, &stretch);
+        if held.update(&self.buffers.left, true) {
+            self.changed.push((stretch.start, stretch.id));
+        }
+        self.held.insert(stretch.id, held);
+        self.live += usize::from(!is_held);
+        self.settle();
         self.tally.superseded(kind);
         while self.live > self.plan.max_samples && self.end_oldest(out) {}
     }
@@ -152,10 +173,10 @@ impl MergeSources {
         if let Some(held) = self.held.change(&id) {
             held.gone = true;
             held.update(&[], false);
-            self.changed.push(id);
+            self.changed.push((held.start(), id));
             self.live -= 1;
         }
-        self.settle(None);
+        self.settle();
         true
     }
 
@@ -197,87 +218,65 @@ impl MergeSources {
         for slice in stretch.slices() {
             let there = lane.slices.get(&slice).map_or(&[][..], Vec::as_slice);
             let worse = there.iter().filter(|other| other.rank > stretch.rank && other.touches(stretch));
-            self.buffers.affected.extend(worse.map(|other| other.id));
+            self.buffers.affected.extend(worse);
         }
     }
 
-    /// Works out again what counts of those that are affected, and of `renewed`, which is another than before.
-    fn settle(&mut self, renewed: Option<RecordId>) {
-        let Buffers { mut affected, mut covered, mut left } = std::mem::take(&mut self.buffers);
-        affected.extend(renewed);
-        affected.sort_unstable();
-        affected.dedup();
-        for &id in &affected {
-            let Some(held) = self.held.get(&id) else { continue };
-            let stretch = self.stretch(held);
-            let lane = &self.groups.get(held.group).state;
-            covered.clear();
-            for slice in stretch.slices() {
-                let there = lane.slices.get(&slice).map_or(&[][..], Vec::as_slice);
-                let better =
-                    there.iter().filter(|other| other.rank < stretch.rank && other.end > other.start);
-                covered.extend(better.map(|other| (other.start, other.end)));
-            }
-            uncovered(stretch.start, stretch.end, &mut covered, &mut left);
-            let is_renewed = renewed == Some(id);
-            let is_same =
-                held.pieces.iter().filter(|piece| piece.changes > 0).map(|piece| (piece.start, piece.end));
+    /// Works out again what counts of those that are affected.
+    fn settle(&mut self) {
+        let mut affected = std::mem::take(&mut self.buffers.affected);
+        affected.sort_unstable_by_key(|stretch| stretch.id);
+        affected.dedup_by_key(|stretch| stretch.id);
+        for stretch in &affected {
+            let Some(held) = self.held.get(&stretch.id) else { continue };
+            self.buffers.uncover(&self.groups.get(held.group).state, stretch);
+            let counting = held.pieces.iter().filter(|piece| piece.changes > 0);
             // What is not touched is not saved again.
-            if !is_renewed && is_same.eq(left.iter().copied()) {
+            if counting.map(|piece| (piece.start, piece.end)).eq(self.buffers.left.iter().copied()) {
                 continue;
             }
-            if let Some(held) = self.held.change(&id)
-                && held.update(&left, is_renewed)
+            if let Some(held) = self.held.change(&stretch.id)
+                && held.update(&self.buffers.left, false)
             {
-                held.pieces.sort_unstable_by_key(|piece| piece.start);
-                self.changed.push(id);
+                self.changed.push((stretch.start, stretch.id));
             }
         }
-        self.buffers = Buffers { affected, covered, left };
+        self.buffers.affected = affected;
     }
 
     /// Gives out what became of a record's pieces since they were told.
     fn tell(&mut self, id: RecordId, out: &mut Emit<Record>) {
-        let Some(held) = self.held.get(&id) else { return };
+        let Some(held) = self.held.change(&id) else { return };
         let kind = held.record.kind;
-        if !held.pieces.iter().all(|piece| piece.is_told()) {
-            let new_id = |start: i64, life| self.identity.of_record(id, &[&start.to_be_bytes()], life);
-            let mut given = Vec::new();
-            for piece in held.pieces.iter().filter(|piece| !piece.is_told()) {
-                if piece.told_changes > 0 && piece.told_life < piece.life {
-                    let mut record = Record::deleted(new_id(piece.start, piece.told_life), kind);
-                    record.subject = held.record.subject.clone();
-                    record.revision = piece.told_changes - 1;
-                    given.push(record);
-                }
-                if piece.changes > 0 {
-                    let mut record = held.piece(piece.start, piece.end);
-                    (record.id, record.revision) = (new_id(piece.start, piece.life), piece.changes - 1);
-                    given.push(record);
-                }
-            }
-            for record in given {
-                self.tally.derived(kind);
+        let new_id = |start: i64, life| self.identity.of_record(id, &[&start.to_be_bytes()], life);
+        for piece in held.pieces.iter().filter(|piece| !piece.is_told()) {
+            if piece.told_changes > 0 && piece.told_life < piece.life {
+                let mut record = Record::deleted(new_id(piece.start, piece.told_life), kind);
+                record.subject = held.record.subject.clone();
+                record.revision = piece.told_changes - 1;
                 out.push(record);
+                self.tally.derived(kind);
             }
-            if let Some(held) = self.held.change(&id) {
-                for piece in &mut held.pieces {
-                    (piece.told_life, piece.told_changes) = (piece.life, piece.changes);
-                }
+            if piece.changes > 0 {
+                let mut record = held.piece(piece.start, piece.end);
+                (record.id, record.revision) = (new_id(piece.start, piece.life), piece.changes - 1);
+                out.push(record);
+                self.tally.derived(kind);
             }
         }
-        if self.held.get(&id).is_some_and(|held| held.gone) {
+        for piece in &mut held.pieces {
+            (piece.told_life, piece.told_changes) = (piece.life, piece.changes);
+        }
+        if held.gone {
             self.held.remove(&id);
         }
     }
 
     fn tell_all(&mut self, out: &mut Emit<Record>) {
         let mut changed = std::mem::take(&mut self.changed);
-        let start = |id: &RecordId| self.held.get(id).map_or(0, Held::start);
-        let mut ordered: Vec<(i64, RecordId)> = changed.drain(..).map(|id| (start(&id), id)).collect();
-        ordered.sort_unstable();
-        ordered.dedup();
-        for (_, id) in ordered {
+        changed.sort_unstable();
+        changed.dedup();
+        for (_, id) in changed.drain(..) {
             self.tell(id, out);
         }
         self.changed = changed;
@@ -367,7 +366,7 @@ impl Transform for MergeSources {
                 stretches.push((self.stretch(held), held.group));
             }
             if held.gone || !held.pieces.iter().all(|piece| piece.is_told()) {
-                self.changed.push(*id);
+                self.changed.push((held.start(), *id));
             }
         }
         for (stretch, group) in stretches {

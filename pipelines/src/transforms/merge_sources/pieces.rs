@@ -61,10 +61,15 @@ impl Held {
                 Some(piece) => (piece.end, piece.changes, changed) = (end, piece.changes + 1, true),
                 None => {
                     let told = Piece { start, end, life: 0, changes: 1, told_life: 0, told_changes: 0 };
+                    // Most samples have one piece.
+                    self.pieces.reserve_exact(1);
                     self.pieces.push(told);
                     changed = true;
                 }
             }
+        }
+        if changed {
+            self.pieces.sort_unstable_by_key(|piece| piece.start);
         }
         changed
     }

@@ -153,7 +153,9 @@ impl Statistics {
             return;
         }
         let new = self.touched.len();
-        self.lift(sample.id);
+        if known.is_some() {
+            self.lift(sample.id);
+        }
         self.samples.insert(sample.id, sample);
         for index in 0..new {
             let place = self.touched[index];
