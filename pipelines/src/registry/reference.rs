@@ -16,6 +16,7 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Transform, "filter", include_str!("../transforms/filter.rs")),
     (StageKind::Transform, "set", include_str!("../transforms/set/mod.rs")),
     (StageKind::Transform, "units", include_str!("../transforms/units.rs")),
+    (StageKind::Transform, "validate", include_str!("../transforms/validate/config.rs")),
     (StageKind::Transform, "dedupe", include_str!("../transforms/dedupe.rs")),
     (StageKind::Transform, "sample", include_str!("../transforms/sample.rs")),
     (StageKind::Transform, "throttle", include_str!("../transforms/throttle.rs")),

@@ -14,6 +14,7 @@
 //! | [`filter`] | what does not meet a condition | filtered |
 //! | [`set`](mod@set) | what could not be stored | dead |
 //! | [`units`] | what does not convert | dead |
+//! | [`validate`] | what can't be true, where the file says so | dead |
 //! | [`dedupe`] | repeats | superseded |
 //! | [`sample`] | all but a fraction | filtered |
 //! | [`throttle`] | all but the first in a span of time | filtered |
@@ -56,6 +57,7 @@ pub mod tag;
 mod testing;
 pub mod throttle;
 pub mod units;
+pub mod validate;
 pub mod window;
 
 use afferent_core::Problem;
@@ -66,7 +68,7 @@ pub use self::{
     coarsen::Coarsen, dedupe::Dedupe, filter::Filter, keep::Keep, latest::Latest,
     merge_sources::MergeSources, rate::Rate, redact::Redact, sample::Sample, select::Select, set::Set,
     sort::Sort, split::Split, statistics::Statistics, tag::Tag, throttle::Throttle, units::Units,
-    window::Window,
+    validate::Validate, window::Window,
 };
 
 /// `problem` of the value at `keys`.
