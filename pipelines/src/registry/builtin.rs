@@ -10,7 +10,7 @@ use super::{Registry, Row, StageKind};
 use crate::{
     definition::suggest,
     transforms::{
-        Coarsen, Dedupe, Filter, Keep, Latest, MergeSources, Rate, Redact, Sample, Select, Set, Sort,
+        Coarsen, Dedupe, Filter, Join, Keep, Latest, MergeSources, Rate, Redact, Sample, Select, Set, Sort,
         Split, Statistics, Tag, Throttle, Units, Validate, Window,
     },
 };
@@ -96,6 +96,8 @@ pub(super) fn registry() -> Registry {
         |config| build(crate::transforms::Pseudonymise::new(config)),
     );
     registry.transform("split", "takes apart correlations and workouts", |config| build(Split::new(&config)));
+    registry
+        .transform("join", "tells workouts of the samples inside them", |config| build(Join::new(&config)));
     registry.transform("rate", "computes from the readings of a counter how fast it runs", |config| {
         build(Rate::new(&config))
     });

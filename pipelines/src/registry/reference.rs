@@ -25,6 +25,7 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Transform, "coarsen", include_str!("../transforms/coarsen.rs")),
     (StageKind::Transform, "pseudonymise", include_str!("../transforms/pseudonymise.rs")),
     (StageKind::Transform, "split", include_str!("../transforms/split.rs")),
+    (StageKind::Transform, "join", include_str!("../transforms/join/config.rs")),
     (StageKind::Transform, "rate", include_str!("../transforms/rate.rs")),
     (StageKind::Transform, "tag", include_str!("../transforms/tag.rs")),
     (StageKind::Transform, "sort", include_str!("../transforms/sort.rs")),

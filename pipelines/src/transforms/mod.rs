@@ -27,6 +27,7 @@
 //! | [`statistics`](mod@statistics) | results over buckets of a calendar |
 //! | [`merge_sources`](mod@merge_sources) | pieces of samples, so that each moment counts once |
 //! | [`split`](mod@split) | the parts of correlations and workouts |
+//! | [`join`](mod@join) | workouts that say what is inside them |
 //! | [`rate`](mod@rate) | from the readings of a counter, how fast it runs |
 //! | [`latest`](mod@latest) | of each key the newest record, as one that changes |
 //!
@@ -36,6 +37,7 @@ mod by;
 pub mod coarsen;
 pub mod dedupe;
 pub mod filter;
+pub mod join;
 pub mod keep;
 mod keyed;
 pub mod latest;
@@ -65,7 +67,7 @@ use afferent_core::Problem;
 #[cfg(feature = "pseudonymise")]
 pub use self::pseudonymise::Pseudonymise;
 pub use self::{
-    coarsen::Coarsen, dedupe::Dedupe, filter::Filter, keep::Keep, latest::Latest,
+    coarsen::Coarsen, dedupe::Dedupe, filter::Filter, join::Join, keep::Keep, latest::Latest,
     merge_sources::MergeSources, rate::Rate, redact::Redact, sample::Sample, select::Select, set::Set,
     sort::Sort, split::Split, statistics::Statistics, tag::Tag, throttle::Throttle, units::Units,
     validate::Validate, window::Window,
