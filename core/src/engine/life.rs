@@ -241,7 +241,7 @@ where
         slot.pull(source, None);
 
         if moved || !batch.is_empty() || !rejects.is_empty() {
-            self.changed();
+            self.open_epoch()?;
         }
         self.tally.read += (batch.len() + rejects.len()) as u64;
         self.tally.source_dead += rejects.len() as u64;
@@ -297,7 +297,17 @@ where
         }
     }
 
-    pub(super) fn changed(&mut self) {
+    /// Something came: it is of the open epoch, or opens one. Then the transforms learn what time it is, which they may have
+    /// been told last a long while ago.
+    pub(super) fn open_epoch(&mut self) -> Result<()> {
+        if self.opened_at.is_none() {
+            self.transforms.tick(self.world.clock.now(), &mut self.out)?;
+        }
+        self.changed();
+        Ok(())
+    }
+
+    fn changed(&mut self) {
         self.tally.changed = true;
         // Whoever asks meanwhile must not be told what was true before.
         if std::mem::take(&mut self.idle) && self.control.status.activity == Activity::Idle {

@@ -19,7 +19,9 @@
 //! epoch is saved if a sink opened elsewhere, a sink was added or the incarnation is new → sources `open`.
 //! Nothing is written to a sink before its token is in a saved checkpoint.
 //!
-//! # Closing an epoch
+//! # Opening and closing an epoch
+//!
+//! What comes when no epoch is open opens one, and transforms `tick` before its first record: they learn what time it is.
 //!
 //! On the interval, on a record or byte limit, when a source seals, on command, or at the end, and once more when receivers
 //! have acknowledged all that was pending; otherwise never when neither records came nor a position moved: transforms `tick` and `snapshot` → sinks `prepare` → **save** → sinks

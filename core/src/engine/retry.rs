@@ -62,7 +62,7 @@ where
             self.letters = None;
             return Ok(false);
         }
-        self.changed();
+        self.open_epoch()?;
         for Again { id, letter, entry } in group {
             let kind = self.kind_of(&entry);
             self.count_again(&letter, kind, matches!(entry, Entry::Sink(..)));

@@ -3,6 +3,7 @@
 mod by_type;
 mod fencing;
 mod slow_store;
+mod time;
 
 use std::{
     sync::{

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use foldhash::fast::RandomState;
 
 use super::info::{Aggregation, KindClass, KindInfo};
-use super::tsv;
+use super::{plausible, tsv};
 use crate::unit::Unit;
 
 /// HealthKit's types by index and by name. Built once, read without a lock.
@@ -20,7 +20,9 @@ pub(super) struct Catalogue {
 
 impl Catalogue {
     fn load() -> Self {
-        let kinds: Vec<KindInfo> = tsv::rows(include_str!("../../data/types.tsv")).map(kind_info).collect();
+        let mut kinds: Vec<KindInfo> =
+            tsv::rows(include_str!("../../data/types.tsv")).map(kind_info).collect();
+        plausible::fill(&mut kinds);
         let mut names = HashMap::default();
         for (index, kind) in kinds.iter().enumerate() {
             names.insert(kind.identifier, index);
@@ -78,6 +80,7 @@ fn kind_info(
         value_enum: present(value_enum),
         min_ios,
         writeable: writeable == "true",
+        plausible: None,
     }
 }
 

@@ -1,3 +1,4 @@
+use super::plausible::Plausible;
 use crate::unit::Unit;
 
 /// What the catalogue says of a kind. From Apple's SDK; see `data/types.tsv`.
@@ -21,6 +22,8 @@ pub struct KindInfo {
     pub min_ios: &'static str,
     /// Whether an app may write it; the others only the system writes.
     pub writeable: bool,
+    /// What values it can have, where that can be said of a quantity; see `data/plausible.tsv`.
+    pub plausible: Option<Plausible>,
 }
 
 /// The sorts of types in HealthKit.

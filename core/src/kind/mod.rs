@@ -24,6 +24,7 @@ mod catalogue;
 pub mod category;
 mod error;
 mod info;
+mod plausible;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use error::{KindError, UnknownKind};
 pub use info::{Aggregation, KindClass, KindInfo};
+pub use plausible::Plausible;
 
 use crate::unit::intern::Interner;
 use catalogue::CATALOGUE;

@@ -29,6 +29,38 @@ fn the_catalogue_is_whole() {
     }
 }
 
+// Scenario: the table of plausible values. Guarantees: each row is of a quantity, in a unit of it, with a source, and what it
+// says is a range.
+#[test]
+fn plausible_values_are_of_their_kinds() {
+    let mut rows = 0;
+    for line in include_str!("../../data/plausible.tsv").lines().filter(|line| !line.starts_with('#')).skip(1)
+    {
+        let identifier = line.split('\t').next().unwrap();
+        rows += 1;
+        if identifier == "cumulative" {
+            continue;
+        }
+        let info = Kind::all().find(|kind| kind.name() == identifier).unwrap().info().unwrap();
+        let plausible = info.plausible.unwrap_or_else(|| panic!("{identifier} is no quantity"));
+        assert!(line.ends_with(plausible.source), "{identifier}: a second row");
+    }
+    assert!(rows > 40);
+    for kind in Kind::all() {
+        let info = kind.info().unwrap();
+        let Some(plausible) = info.plausible else {
+            assert_ne!(info.aggregation, Some(Aggregation::Cumulative), "{kind}");
+            continue;
+        };
+        assert_eq!(plausible.unit.fits(kind), Some(true), "{kind}");
+        assert!(plausible.source.len() > 20, "{kind}");
+        assert!(plausible.min.is_some() || plausible.max.is_some(), "{kind}");
+        assert!(plausible.min.is_none_or(|min| plausible.max.is_none_or(|max| min < max)), "{kind}");
+    }
+    let steps = kind("StepCount").info().unwrap().plausible.unwrap();
+    assert_eq!((steps.min, steps.max, steps.unit.as_str()), (Some(0.0), None, "count"));
+}
+
 // Guarantees: a name means one kind, whether full or short.
 #[test]
 fn full_and_short_names_are_unique_and_read_back() {

@@ -36,7 +36,8 @@ pub trait Transform: Send + 'static {
     /// Takes all of `input`.
     fn apply(&mut self, input: &mut Batch<Self::In>, out: &mut Emit<Self::Out>) -> Result<()>;
 
-    /// Lets time pass: decides when results go out, never which ids they have.
+    /// Lets time pass: decides when results go out, never which ids they have. Called as an epoch opens, before its first
+    /// record, and as it closes, before `snapshot`.
     fn tick(&mut self, now: Timestamp, out: &mut Emit<Self::Out>) -> Result<()> {
         let _ = (now, out);
         Ok(())

@@ -12,7 +12,7 @@
 //! | key | |
 //! |---|---|
 //! | `name` | what it shows |
-//! | `input` | records in the wire form, one a line; or a list of such texts, after each of which time passes as at a checkpoint |
+//! | `input` | records in the wire form, one a line; or a list of such texts, before and after each of which time passes as at a checkpoint |
 //! | `output` | what comes out, in order; lines without an `id` match whatever id comes out |
 //! | `dead` | how many records are rejected; by default none |
 //! | `now` | what the clock shows when time passes; by default the epoch of 1970 |
@@ -273,6 +273,7 @@ impl Definition {
         line.stages(&mut |stage| stage.open(&self.name))?;
         let mut out = Emit::new();
         for step in &test.steps {
+            line.tick(test.now, &mut out)?;
             line.apply(&mut Batch::from(step.clone()), &mut out)?;
             line.tick(test.now, &mut out)?;
         }

@@ -10,8 +10,8 @@ use super::{Registry, Row, StageKind};
 use crate::{
     definition::suggest,
     transforms::{
-        Coarsen, Dedupe, Filter, Keep, Latest, MergeSources, Rate, Redact, Sample, Select, Set, Sort, Split,
-        Statistics, Tag, Throttle, Units, Window,
+        Coarsen, Dedupe, Filter, Join, Keep, Latest, MergeSources, Rate, Redact, Sample, Select, Set, Sort,
+        Split, Statistics, Tag, Throttle, Units, Validate, Window,
     },
 };
 
@@ -71,6 +71,11 @@ pub(super) fn registry() -> Registry {
     registry.transform("filter", "keeps records that meet a condition", |config| build(Filter::new(config)));
     registry.transform("set", "writes fields, each from an expression", |config| build(Set::new(config)));
     registry.transform("units", "converts quantities to other units", |config| build(Units::new(config)));
+    registry.transform(
+        "validate",
+        "looks whether records can be true, and tags, corrects or rejects those that can't",
+        |config| build(Validate::new(&config)),
+    );
     registry.transform("dedupe", "drops records that it has seen", |config| build(Dedupe::new(config)));
     registry.transform("sample", "keeps a fraction of the records", |config| build(Sample::new(config)));
     registry
@@ -91,6 +96,8 @@ pub(super) fn registry() -> Registry {
         |config| build(crate::transforms::Pseudonymise::new(config)),
     );
     registry.transform("split", "takes apart correlations and workouts", |config| build(Split::new(&config)));
+    registry
+        .transform("join", "tells workouts of the samples inside them", |config| build(Join::new(&config)));
     registry.transform("rate", "computes from the readings of a counter how fast it runs", |config| {
         build(Rate::new(&config))
     });

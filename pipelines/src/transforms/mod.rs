@@ -14,6 +14,7 @@
 //! | [`filter`] | what does not meet a condition | filtered |
 //! | [`set`](mod@set) | what could not be stored | dead |
 //! | [`units`] | what does not convert | dead |
+//! | [`validate`] | what can't be true, where the file says so | dead |
 //! | [`dedupe`] | repeats | superseded |
 //! | [`sample`] | all but a fraction | filtered |
 //! | [`throttle`] | all but the first in a span of time | filtered |
@@ -26,6 +27,7 @@
 //! | [`statistics`](mod@statistics) | results over buckets of a calendar |
 //! | [`merge_sources`](mod@merge_sources) | pieces of samples, so that each moment counts once |
 //! | [`split`](mod@split) | the parts of correlations and workouts |
+//! | [`join`](mod@join) | workouts that say what is inside them |
 //! | [`rate`](mod@rate) | from the readings of a counter, how fast it runs |
 //! | [`latest`](mod@latest) | of each key the newest record, as one that changes |
 //!
@@ -35,6 +37,7 @@ mod by;
 pub mod coarsen;
 pub mod dedupe;
 pub mod filter;
+pub mod join;
 pub mod keep;
 mod keyed;
 pub mod latest;
@@ -56,6 +59,7 @@ pub mod tag;
 mod testing;
 pub mod throttle;
 pub mod units;
+pub mod validate;
 pub mod window;
 
 use afferent_core::Problem;
@@ -63,10 +67,10 @@ use afferent_core::Problem;
 #[cfg(feature = "pseudonymise")]
 pub use self::pseudonymise::Pseudonymise;
 pub use self::{
-    coarsen::Coarsen, dedupe::Dedupe, filter::Filter, keep::Keep, latest::Latest,
+    coarsen::Coarsen, dedupe::Dedupe, filter::Filter, join::Join, keep::Keep, latest::Latest,
     merge_sources::MergeSources, rate::Rate, redact::Redact, sample::Sample, select::Select, set::Set,
     sort::Sort, split::Split, statistics::Statistics, tag::Tag, throttle::Throttle, units::Units,
-    window::Window,
+    validate::Validate, window::Window,
 };
 
 /// `problem` of the value at `keys`.

@@ -128,7 +128,7 @@ impl Target {
 }
 
 /// The kind and unit that an entry of `to` names.
-fn target(name: &str, unit: &str) -> Result<(Kind, Unit), Problem> {
+pub(super) fn target(name: &str, unit: &str) -> Result<(Kind, Unit), Problem> {
     let kind = Kind::parse(name).map_err(|unknown| unknown_type(&unknown))?;
     let expected = kind.info().and_then(|info| info.unit);
     if kind.info().is_some() && expected.is_none() {

@@ -1,4 +1,5 @@
-//! What is read and written compared with what others wrote: imports here, FHIR and Open mHealth in modules of their names.
+//! What is read, written and computed compared with what others wrote: imports here, FHIR, Open mHealth and statistics in modules
+//! of their names.
 //!
 //! Imports are compared with what other tools read: `healthkit-to-sqlite` and `apple-health-parser`, both from PyPI.
 //!
@@ -13,6 +14,7 @@ mod mock;
 mod node;
 mod open_mhealth;
 mod ours;
+mod statistics;
 mod theirs;
 mod tools;
 

@@ -79,6 +79,13 @@ impl Tools {
         said(self.python().arg(script).arg(points)).unwrap_or_else(|error| panic!("omh-shim: {error}"))
     }
 
+    /// What pandas makes of the `records` in a file of NDJSON, by each of `buckets`: lines of JSON.
+    pub(crate) fn statistics(&self, records: &Path, buckets: &[&str]) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/statistics_pandas.py");
+        said(self.python().arg(script).arg(records).args(buckets))
+            .unwrap_or_else(|error| panic!("pandas: {error}"))
+    }
+
     /// Why Python's expat refuses `document`; `Ok` if it does not.
     pub(crate) fn expat(&self, document: &Path) -> Result<(), String> {
         said(self.python().args(["-c", EXPAT]).arg(document)).map(|_| ())

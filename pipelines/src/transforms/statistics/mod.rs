@@ -38,7 +38,7 @@ mod config;
 mod series;
 #[cfg(test)]
 mod tests;
-mod value;
+pub(super) mod value;
 
 use std::collections::BTreeSet;
 

@@ -43,7 +43,7 @@ fn overlap(sample: &Sample, (from, to): (i64, i64)) -> i64 {
 }
 
 /// The results of a bucket, and their unit. `samples` are in order and touch it.
-pub(super) fn compute<'s>(
+pub(in crate::transforms) fn compute<'s>(
     kind: Kind,
     unit: Option<Unit>,
     bounds: (i64, i64),

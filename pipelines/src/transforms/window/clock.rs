@@ -15,7 +15,7 @@ const MAX_SOURCES: usize = 32;
 ///
 /// It depends on the newest event time of each source only, never on the order between sources.
 #[derive(Clone, Debug)]
-pub(super) struct Clock {
+pub(in crate::transforms) struct Clock {
     /// By source, its newest event time, in µs.
     sources: Vec<(u64, i64)>,
     /// In µs; it never goes back.
@@ -30,13 +30,13 @@ impl Default for Clock {
 
 impl Clock {
     #[inline]
-    pub(super) fn watermark(&self) -> i64 {
+    pub(in crate::transforms) fn watermark(&self) -> i64 {
         self.watermark
     }
 
     /// A record of `source` with the event time `time` came; whether anything changed.
     #[inline]
-    pub(super) fn hear(&mut self, source: u64, time: i64, idle: i64, lateness: i64) -> bool {
+    pub(in crate::transforms) fn hear(&mut self, source: u64, time: i64, idle: i64, lateness: i64) -> bool {
         match self.sources.iter_mut().find(|(known, _)| *known == source) {
             Some((_, newest)) if *newest >= time => return false,
             Some((_, newest)) => *newest = time,
@@ -82,14 +82,14 @@ impl Row for Clock {
 
 /// Which source a record is of: the app and the product it ran on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources {
+pub(in crate::transforms) struct Sources {
     /// The origin of the last record: runs of one are the rule.
     last: Option<(Arc<Origin>, u64)>,
 }
 
 impl Sources {
     #[inline]
-    pub(super) fn of(&mut self, record: &Record) -> u64 {
+    pub(in crate::transforms) fn of(&mut self, record: &Record) -> u64 {
         let Some(origin) = &record.origin else { return 0 };
         match &self.last {
             Some((last, source)) if Arc::ptr_eq(last, origin) => *source,

@@ -29,7 +29,7 @@
 //!
 //! Records are counted as superseded when they are absorbed, and results as derived.
 
-mod clock;
+pub(super) mod clock;
 mod config;
 mod function;
 mod holding;
