@@ -15,9 +15,14 @@
 //!
 //! # Starting
 //!
-//! claim → load → sinks `open` (and roll back) → `commit` again → transforms `restore` → epoch 0 or a bridging
+//! claim → load → sinks `open` (and roll back) → `commit` again → transforms `restore` and `look` → epoch 0 or a bridging
 //! epoch is saved if a sink opened elsewhere, a sink was added or the incarnation is new → sources `open`.
 //! Nothing is written to a sink before its token is in a saved checkpoint.
+//!
+//! # Looking outside
+//!
+//! Before the first record of an epoch moves, transforms look at what they take from outside, such as a table in a file. What is
+//! new is saved by an epoch of its own before any record meets it; see [`Look`](crate::stage::Look).
 //!
 //! # Closing an epoch
 //!
@@ -48,6 +53,7 @@ mod close;
 mod control;
 mod crash;
 mod life;
+mod look;
 mod pulls;
 mod retry;
 mod stages;
