@@ -105,14 +105,16 @@ fn keys_have_several_parts() {
          key = { type = \"t\", \"source.product\" = \"p\", unit = \"u\", \"metadata.HKMetadataKeyX\" = \"m\" }",
         &path,
     );
+    let unit = |unit| Value::Quantity(60.0, afferent_core::Unit::parse(unit).unwrap());
     let record = |id, value: Option<MetaValue>| {
         let mut record = quantity(id, "HeartRate", 60.0, 0);
+        record.value = unit("count/min");
         record.origin = Some(Origin { product: Some("Watch6,7".into()), ..Origin::default() }.into());
         value.into_iter().for_each(|value| record.metadata_mut().push("HKMetadataKeyX", value));
         record
     };
     let mut other = record(5, Some(text("7")));
-    other.value = Value::Quantity(1.0, afferent_core::Unit::parse("count/s").unwrap());
+    other.value = unit("count/s");
     let input = [
         record(1, Some(MetaValue::Number(7.0))),
         record(2, Some(text("8"))),
