@@ -430,6 +430,7 @@ path = "out.ndjson"
 /// without a good one nothing moves, and the error says file, line and what was found; afterwards the last good one is in
 /// force over restarts, with an alarm.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the test stands for whoever removes tables")]
 fn a_bad_table() {
     let place = Place::new(BINARY);
     place.write("enriched.toml", ENRICHED);

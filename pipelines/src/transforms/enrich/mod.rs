@@ -198,13 +198,13 @@ fn key_field(path: &str) -> Result<KeyField, Problem> {
 
 /// What rows are looked up in: `parts` of keys with their places, and the `places` of what is written.
 fn index(
-    rows: &mut Vec<Row>,
+    rows: &[Row],
     parts: &[(KeyField, usize)],
     columns: &[String],
     places: &[usize],
 ) -> Result<Built<Index>, Fault> {
     let mut index = Index::with_capacity_and_hasher(rows.len(), Default::default());
-    for row in rows.iter() {
+    for row in rows {
         let mut key = Vec::new();
         for (field, place) in parts {
             let text = row.cells[*place].as_ref().and_then(text_of);

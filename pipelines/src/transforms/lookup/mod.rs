@@ -6,7 +6,7 @@
 //! - A committed epoch was computed with one version, that of the checkpoint before it. Whatever batches there were, and wherever
 //!   the process died, each record was looked up in the version that was in force in its epoch.
 //! - A version never gives way to an older one, and a pipeline goes on, over restarts, too, while the file is missing or bad.
-//! - A changed file is in force from the next epoch on that begins a second after it was written ([`SETTLE`]): a pipeline of a
+//! - A changed file is in force from the next epoch on that begins a second after it was written: a pipeline of a
 //!   steady feed closes an epoch a second, and one that was idle looks before its first record moves.
 //!
 //! An epoch that was undone is replayed with the version that it had, or with a newer one if the file has changed since: where epochs
@@ -19,7 +19,7 @@
 //!
 //! **A file is read whole** where blocking is allowed, if its metadata has changed, or is so young that the next change might not
 //! show in it. Whoever writes it renames a finished one into its place. What is half written may look finished, so a
-//! file that changes while it is read, or changed less than [`SETTLE`] ago, is read later, unless there is nothing in force yet.
+//! file that changes while it is read, or changed less than a second ago, is read later, unless there is nothing in force yet.
 //!
 //! **A bad file** is an error with its line when there is nothing in force, and otherwise an alarm, once for each thing that is
 //! wrong, and the gauge `afferent_transform_stale`; what is in force stays. No cell of a table is ever printed.
