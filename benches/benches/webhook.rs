@@ -101,9 +101,10 @@ impl Receiver {
     fn start(disk: Arc<dyn Disk>) -> Receiver {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let workers = two_workers();
-        let config: webhook::Config =
-            toml::from_str("listen = \"127.0.0.1:0\"\npath = \"/in\"\nmax_ids = 10000000\nmax_bytes = \"2GiB\"")
-                .expect("a configuration");
+        let config: webhook::Config = toml::from_str(
+            "listen = \"127.0.0.1:0\"\npath = \"/in\"\nmax_ids = 10000000\nmax_bytes = \"2GiB\"",
+        )
+        .expect("a configuration");
         let listeners = Listeners::new();
         let (runtime, handle, address) = workers.block_on(async {
             let options = RuntimeOptions { disk, ..RuntimeOptions::default() };
@@ -133,7 +134,9 @@ impl Receiver {
         self.workers.block_on(async {
             loop {
                 let status = self.handle.status().await.expect("it runs");
-                if status.ledger.accounts.values().all(|account| account.read >= records) && status.epoch.is_some() {
+                if status.ledger.accounts.values().all(|account| account.read >= records)
+                    && status.epoch.is_some()
+                {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -65,6 +65,7 @@ pub const METRICS: &[Metric] = &[
 const LETTERS_BYTES: &str = "afferent_dead_letters_bytes";
 const TYPES_SILENT: &str = "afferent_source_types_silent";
 const LETTERS_AGE: &str = "afferent_dead_letters_oldest_seconds";
+const STALE: &str = "afferent_transform_stale";
 
 /// Every gauge of the engine there is: name, unit and meaning. Those of dead letters are set while there are any, every ten
 /// minutes.
@@ -72,6 +73,11 @@ pub const GAUGES: &[(&str, Unit, &str)] = &[
     (LETTERS_BYTES, Unit::Bytes, "bytes of dead letters, of which `dead_letters.max_bytes` is the limit"),
     (TYPES_SILENT, Unit::Count, "types that a source should give by its `expect`, and does not"),
     (LETTERS_AGE, Unit::Seconds, "age of the oldest dead letter; 0 without any"),
+    (
+        STALE,
+        Unit::Count,
+        "1 while the newest version of a transform's table can't be used, and an older one is in force",
+    ),
 ];
 
 /// Tells the installed recorder what each metric means.
@@ -91,6 +97,12 @@ pub fn describe() {
 /// Says how many types a source should give and does not.
 pub fn types_silent(pipeline: &Name, source: &Name, types: u64) {
     gauge!(TYPES_SILENT, "pipeline" => pipeline.to_string(), "stage" => source.to_string()).set(types as f64);
+}
+
+/// Says whether a transform goes on with something older than what is outside.
+pub(crate) fn stale(pipeline: &Name, transform: &Name, is_stale: bool) {
+    let value = if is_stale { 1.0 } else { 0.0 };
+    gauge!(STALE, "pipeline" => pipeline.to_string(), "stage" => transform.to_string()).set(value);
 }
 
 /// Says what a pipeline has of dead letters.

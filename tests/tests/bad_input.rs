@@ -406,3 +406,65 @@ fn a_second_process() {
     running.signal("INT");
     running.end().exits(130);
 }
+
+/// A file into another, with what a table says.
+const ENRICHED: &str = r#"
+name = "enriched"
+
+[[source]]
+type = "file"
+path = "in-*.ndjson"
+
+[[transform]]
+type = "enrich"
+table = "people.csv"
+key = { type = "type" }
+columns = ["group"]
+
+[[sink]]
+type = "file"
+path = "out.ndjson"
+"#;
+
+/// Scenario: a table that is missing, then bad, then good, then bad again, then gone, with new input each time. Guarantees: G1, G5, G8, G11;
+/// without a good one nothing moves, and the error says file, line and what was found; afterwards the last good one is in
+/// force over restarts, with an alarm.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the test stands for whoever removes tables")]
+fn a_bad_table() {
+    let place = Place::new(BINARY);
+    place.write("enriched.toml", ENRICHED);
+    place.write("in-1.ndjson", lines(0..10));
+    refused(place.run(&["run", "enriched.toml"]), 78, &["enrich: can't read the table", "people.csv"]);
+    place.write("people.csv", format!("type,group\n{VALUE}\n"));
+    let parts = ["people.csv:2: expected 2 cells, as in the header, found 1"];
+    refused(place.run(&["run", "enriched.toml"]), 78, &parts);
+    assert_eq!(place.read("out.ndjson"), "", "nothing has moved");
+
+    place.write("people.csv", "type,group\nHeartRate,one\n");
+    place.run(&["run", "enriched.toml"]).exits(0);
+    let grouped =
+        || place.read("out.ndjson").lines().filter(|line| line.contains("\"group\":\"one\"")).count();
+    assert_eq!(grouped(), 10);
+
+    place.write("people.csv", format!("type,group\n{VALUE}\n"));
+    let modified = std::time::SystemTime::UNIX_EPOCH;
+    std::fs::File::open(place.path().join("people.csv"))
+        .and_then(|file| file.set_modified(modified))
+        .unwrap();
+    place.write("in-2.ndjson", lines(10..20));
+    let ran = place.run(&["run", "enriched.toml"]).exits(0);
+    discreet(&ran);
+    assert!(
+        ran.stderr.contains("people.csv:2: expected 2 cells") && ran.stderr.contains("stays in force"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(grouped(), 20);
+
+    std::fs::remove_file(place.path().join("people.csv")).unwrap();
+    place.write("in-3.ndjson", lines(20..30));
+    let ran = place.run(&["run", "enriched.toml"]).exits(0);
+    assert!(ran.stderr.contains("can't read the table"), "{}", ran.stderr);
+    assert_eq!(grouped(), 30);
+}

@@ -13,6 +13,12 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
     page.split(&fence).skip(1).map(|rest| rest.split("```").next().expect("its end").to_owned()).collect()
 }
 
+/// The files that a page shows: blocks of CSV with a name.
+fn files(page: &str) -> Vec<(String, String)> {
+    let blocks = page.split("```csv ").skip(1).filter_map(|rest| rest.split("```").next()?.split_once('\n'));
+    blocks.map(|(name, content)| (name.to_owned(), content.to_owned())).collect()
+}
+
 /// A folder as an unpacked export, with something for each question.
 fn write_export(place: &Place) {
     let times = |from: &str, to: &str| {
@@ -183,6 +189,9 @@ fn pages_about_transforms_hold_their_tests() {
         let pipelines: Vec<String> =
             blocks(&page, "toml").into_iter().filter(|block| block.contains("[[source]]")).collect();
         assert!(!pipelines.is_empty(), "{}", path.display());
+        for (name, content) in files(&page) {
+            place.write(&name, content);
+        }
         for text in pipelines {
             assert!(text.contains("[[test]]"), "{}", path.display());
             place.write("page.toml", &text);

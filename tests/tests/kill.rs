@@ -100,12 +100,43 @@ type = "file"
 path = "out/health.ndjson"
 "#;
 
+/// Before the sinks of [`FEED`]: what is looked up in tables.
+const TABLES: &str = r#"
+[[transform]]
+type = "enrich"
+table = "types.csv"
+key = { type = "type" }
+columns = ["group"]
+
+[[transform]]
+type = "consent"
+table = "consents.ndjson"
+purpose = "research"
+"#;
+
 /// Scenario: a mock HealthKit feed with deletions and replacements, through stateful transforms, into SQLite and
 /// NDJSON. Guarantees: G1, G2, G3, G5.
 #[test]
 fn a_killed_feed_ends_like_an_undisturbed_one() {
+    feed_is_killed(FEED);
+}
+
+/// Scenario: the same feed, through transforms that look records up in tables, too. Guarantees: G1, G2, G3, G5.
+#[test]
+fn a_killed_feed_with_tables_ends_like_an_undisturbed_one() {
+    let sinks = FEED.find("[[sink]]").expect("sinks");
+    feed_is_killed(&[&FEED[..sinks], TABLES, &FEED[sinks..]].concat());
+}
+
+fn feed_is_killed(feed: &str) {
     let prepare = |place: &Place| {
-        place.write("feed.toml", FEED);
+        place.write("feed.toml", feed);
+        place.write("types.csv", "type,group\nHeartRate,heart\nStepCount,activity\n");
+        let consents = [("user-1", "*"), ("user-2", "StepCount"), ("user-2", "HeartRate")];
+        let row = |(subject, kind)| {
+            format!("{{\"subject\":\"{subject}\",\"type\":\"{kind}\",\"purpose\":\"research\"}}\n")
+        };
+        place.write("consents.ndjson", consents.map(row).concat());
         std::fs::create_dir(place.path().join("out")).expect("a directory");
     };
     killed_at_random(prepare, &["run", "feed.toml", "--until-idle"], |undisturbed, killed| {

@@ -92,6 +92,7 @@ where
 
         self.tally = Tally::new(self.sinks.len());
         self.opened_at = None;
+        self.looked = false;
         for slot in &self.pulls.slots {
             let position = saved.oldest.get(&slot.name).cloned();
             slot.committed.send_replace(Committed { epoch, pulls: slot.pulls, position });

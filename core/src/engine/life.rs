@@ -55,6 +55,8 @@ pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item 
     /// When the open epoch first changed; `None` while it has not.
     pub(super) opened_at: Option<Instant>,
     pub(super) idle: bool,
+    /// Whether the transforms have looked outside in this epoch.
+    pub(super) looked: bool,
 }
 
 pub(super) struct OpenSink<K: Sink> {
@@ -224,6 +226,10 @@ where
             }
             Err(error) => return self.failed_pull(index, source, error),
         };
+        if !self.looked && !pulled.batch.is_empty() {
+            Box::pin(self.look()).await?;
+        }
+        let slot = &mut self.pulls.slots[index];
         if self.control.status.activity == Activity::Waiting {
             self.control.set(Activity::Running, None);
         }
@@ -397,6 +403,9 @@ where
 
     /// The input has ended: gives out what the transforms hold.
     async fn finish(&mut self) -> Result<(), Abort> {
+        if !self.looked {
+            Box::pin(self.look()).await?;
+        }
         self.transforms.finish(&mut self.out)?;
         if !self.out.batch.is_empty() || self.out.counts() != Default::default() {
             self.changed();

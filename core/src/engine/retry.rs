@@ -62,6 +62,9 @@ where
             self.letters = None;
             return Ok(false);
         }
+        if !self.looked {
+            self.look().await?;
+        }
         self.open_epoch()?;
         for Again { id, letter, entry } in group {
             let kind = self.kind_of(&entry);

@@ -9,6 +9,7 @@ use super::{
     control::Abort,
     crash::crash_point,
     life::{Life, OpenSink},
+    look::look,
     pulls::{Pulls, SourceSlot},
     retry::BoxLetters,
     tally::Tally,
@@ -72,6 +73,8 @@ where
         if !first {
             restore(world, control, &mut transforms, &checkpoint).await?;
         }
+        // What can't be used is found now and not when the first record comes.
+        look(world, control, &mut transforms).await?;
         crash_point!("start.restored");
 
         let count = sinks.len();
@@ -99,6 +102,7 @@ where
             generation,
             opened_at: None,
             idle: false,
+            looked: false,
             world,
             control,
         };

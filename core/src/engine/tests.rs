@@ -2,6 +2,7 @@
 
 mod by_type;
 mod fencing;
+mod look;
 mod slow_store;
 mod time;
 

@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
+use super::look::Look;
 use crate::{
     Batch, Emit, Epoch, Opened, Prepared, Pulled, Result, Sink, SinkCx, Snapshot, Source, SourceCx, State,
     Timestamp, Token, Transform, TransformCx, mailbox::Need,
@@ -117,6 +118,9 @@ impl<I: Send + 'static, O: Send + 'static> Transform for BoxTransform<I, O> {
     type Out = O;
     fn open(&mut self, cx: &TransformCx) -> Result<()> {
         (**self).open(cx)
+    }
+    fn look(&mut self, now: Timestamp) -> Option<Look> {
+        (**self).look(now)
     }
     fn apply(&mut self, input: &mut Batch<I>, out: &mut Emit<O>) -> Result<()> {
         (**self).apply(input, out)

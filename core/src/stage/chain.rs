@@ -6,6 +6,7 @@ use super::{
     boxed::BoxTransform,
     by_type::{Counted, Said},
     emit::Counts,
+    look::Look,
 };
 use crate::{
     Batch, Census, Emit, Error, Name, Result, Snapshot, State, Tap, Timestamp, Transform, TransformCx,
@@ -45,6 +46,8 @@ pub trait StageState {
     fn name(&self) -> &Name;
     /// Tells it who it is, in `pipeline`.
     fn open(&mut self, pipeline: &Name) -> Result<()>;
+    /// A look at what is outside, if it takes anything from there.
+    fn look(&mut self, now: Timestamp) -> Option<Look>;
     /// How many records it holds in its state.
     fn held(&self) -> u64;
     /// The same by type, if it is counted.
@@ -186,6 +189,9 @@ impl<X: Transform> StageState for Named<X> {
     fn open(&mut self, pipeline: &Name) -> Result<()> {
         let cx = TransformCx { pipeline: pipeline.clone(), stage: self.name.clone() };
         self.transform.open(&cx).map_err(|error| error.at(&self.name))
+    }
+    fn look(&mut self, now: Timestamp) -> Option<Look> {
+        self.transform.look(now)
     }
     fn held(&self) -> u64 {
         self.held

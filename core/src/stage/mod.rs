@@ -6,6 +6,7 @@ mod chain;
 mod context;
 mod each;
 mod emit;
+mod look;
 mod sink;
 mod source;
 mod stream;
@@ -18,6 +19,7 @@ pub use self::{
     context::{Committed, Fence, Limits, SinkCx, SourceCx, TransformCx},
     each::{Each, Filter, Map, Op, Ops, Then, ops},
     emit::{Counts, Emit},
+    look::{Look, Looked},
     sink::{Opened, Prepared, Sink},
     source::{Pulled, Source},
     stream::{FromStream, from_stream, once},

@@ -1,11 +1,13 @@
 //! The trait of transforms.
 
+use super::look::Look;
 use crate::{Batch, Emit, Result, Snapshot, State, Timestamp, TransformCx};
 
 /// Turns records into records.
 ///
 /// A transform is a function of its state and its records: never of the wall clock, of randomness or of where
-/// batches begin and end, because a replay repeats none of these. It is synchronous and never blocks.
+/// batches begin and end, because a replay repeats none of these. It is synchronous and never blocks. What it takes
+/// from outside it takes by a [`Look`].
 ///
 /// Contract:
 /// - `apply` empties `input`. Transforms whose input and output type are the same work in place and hand the
@@ -31,6 +33,13 @@ pub trait Transform: Send + 'static {
     fn open(&mut self, cx: &TransformCx) -> Result<()> {
         let _ = cx;
         Ok(())
+    }
+
+    /// A look at what is outside, for transforms that take something from there; `now` decides when it is read, never what
+    /// comes of it. Called after `restore`, and before the first record of each epoch.
+    fn look(&mut self, now: Timestamp) -> Option<Look> {
+        let _ = now;
+        None
     }
 
     /// Takes all of `input`.

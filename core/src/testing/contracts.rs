@@ -7,7 +7,8 @@ use std::fmt::Debug;
 
 use super::Surroundings;
 use crate::{
-    Batch, Emit, Epoch, ErrorKind, Opened, Position, Pulled, Sink, Source, StateRows, Token, Transform,
+    Batch, Emit, Epoch, ErrorKind, Opened, Position, Pulled, Sink, Source, StateRows, Timestamp, Token,
+    Transform,
     random::Random,
     stage::{Named, StageState, Transforms},
 };
@@ -196,7 +197,8 @@ pub async fn sink_contract<K, V>(
 type Given<T> = (Vec<T>, u64, u64, u64);
 
 /// Every transform: what it gives depends on its records alone. However the input is cut into batches, and
-/// wherever it is saved and restored into a new one, the output and the counts are the same (G1, G2, G3).
+/// wherever it is saved and restored into a new one, the output and the counts are the same (G1, G2, G3). It looks outside
+/// as the engine lets it, before each epoch; what is there must not change meanwhile.
 ///
 /// Returns the output of an undisturbed run over `input`, for the caller to compare with what it expects.
 ///
@@ -230,7 +232,8 @@ where
     X::In: Clone,
 {
     let mut stage = opened(make());
-    let mut rows = std::collections::BTreeMap::new();
+    let mut rows = Saved::new();
+    look(&mut stage, &mut rows);
     let mut out = Emit::new();
     let mut at = 0;
     while at < input.len() {
@@ -250,6 +253,7 @@ where
                 let state: StateRows = Box::new(rows.clone().into_iter().map(Ok));
                 StageState::restore(&mut stage, state, held, crate::Census::new()).expect("restores");
             }
+            look(&mut stage, &mut rows);
         }
     }
     Transforms::finish(&mut stage, &mut out).expect("finishes");
@@ -262,6 +266,14 @@ pub(super) fn opened<X: Transform>(transform: X) -> Named<X> {
     let mut stage = Named::new("transform", transform);
     StageState::open(&mut stage, &crate::Name::from("pipeline")).expect("opens");
     stage
+}
+
+/// Lets a transform look outside before an epoch, and saves what is new.
+pub(super) fn look<X: Transform>(stage: &mut Named<X>, rows: &mut Saved) {
+    let Some(look) = StageState::look(stage, Timestamp::default()) else { return };
+    if look().expect("looks").is_new {
+        save(StageState::snapshot(stage).expect("a snapshot"), rows);
+    }
 }
 
 /// The rows of a saved state.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::contracts::{Saved, opened, save};
+use super::contracts::{Saved, look, opened, save};
 use crate::{
     Batch, Change, Emit, Record, RecordId, RecordKey, StateRows, Timestamp, Transform,
     random::Random,
@@ -46,6 +46,7 @@ where
     X: Transform<In = Record, Out = Record>,
 {
     let mut stage = opened(make());
+    look(&mut stage, &mut Saved::new());
     let mut out = Emit::new();
     let mut batch: Batch<Record> = input.iter().cloned().collect();
     Transforms::apply(&mut stage, &mut batch, &mut out).expect("applies");
@@ -69,9 +70,10 @@ where
     let most = (input.len() as u64 / 4).clamp(2, 200);
     loop {
         let mut stage = opened(make());
-        if position > 0 {
+        if position > 0 || !rows.is_empty() {
             restore(&mut stage, &rows, held);
         }
+        look(&mut stage, &mut rows);
         let (mut at, mut out) = (position, Emit::new());
         let dies = loop {
             if at < input.len() {
@@ -100,6 +102,7 @@ where
                 }
                 save(StageState::snapshot(&mut stage).expect("a snapshot"), &mut rows);
                 held = StageState::held(&stage);
+                look(&mut stage, &mut rows);
                 committed.append(&mut out.batch);
                 position = at;
                 if is_over {

@@ -18,7 +18,8 @@
 //! | `now` | what the clock shows when time passes; by default the epoch of 1970 |
 //! | `ends` | whether the input ends, so that what is held comes out; by default it does |
 //!
-//! A test runs the transforms, and opens no source, no sink and no state. `run` passes tests over.
+//! A test runs the transforms, and opens no source, no sink and no state; tables that transforms look up are read once. `run`
+//! passes tests over.
 
 use std::ops::Range;
 
@@ -270,7 +271,12 @@ impl Definition {
             Ok((Name::clone(name), made?))
         });
         let mut line = Line::new(made.collect::<Result<_>>()?)?.counting(Record::count);
-        line.stages(&mut |stage| stage.open(&self.name))?;
+        line.stages(&mut |stage| {
+            stage.open(&self.name)?;
+            // It may block: nothing else goes on in a test.
+            let looked = stage.look(test.now).map(|look| look().map_err(|error| error.at(stage.name())));
+            looked.transpose().map(drop)
+        })?;
         let mut out = Emit::new();
         for step in &test.steps {
             line.tick(test.now, &mut out)?;

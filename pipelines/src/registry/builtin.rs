@@ -10,8 +10,8 @@ use super::{Registry, Row, StageKind};
 use crate::{
     definition::suggest,
     transforms::{
-        Coarsen, Dedupe, Filter, Join, Keep, Latest, MergeSources, Rate, Redact, Sample, Select, Set, Sort,
-        Split, Statistics, Tag, Throttle, Units, Validate, Window,
+        Coarsen, Consent, Dedupe, Enrich, Filter, Join, Keep, Latest, MergeSources, Rate, Redact, Sample,
+        Select, Set, Sort, Split, Statistics, Tag, Throttle, Units, Validate, Window,
     },
 };
 
@@ -95,6 +95,12 @@ pub(super) fn registry() -> Registry {
         "replaces subjects by pseudonyms, and removes what names their things",
         |config| build(crate::transforms::Pseudonymise::new(config)),
     );
+    registry.transform("consent", "keeps records that a table has a consent for", |config| {
+        build(Consent::new(&config))
+    });
+    registry.transform("enrich", "writes what a table says of a record into its metadata", |config| {
+        build(Enrich::new(&config))
+    });
     registry.transform("split", "takes apart correlations and workouts", |config| build(Split::new(&config)));
     registry
         .transform("join", "tells workouts of the samples inside them", |config| build(Join::new(&config)));

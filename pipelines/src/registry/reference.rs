@@ -24,6 +24,8 @@ const CONFIGS: &[(StageKind, &str, &str)] = &[
     (StageKind::Transform, "keep", include_str!("../transforms/keep.rs")),
     (StageKind::Transform, "coarsen", include_str!("../transforms/coarsen.rs")),
     (StageKind::Transform, "pseudonymise", include_str!("../transforms/pseudonymise.rs")),
+    (StageKind::Transform, "consent", include_str!("../transforms/consent/mod.rs")),
+    (StageKind::Transform, "enrich", include_str!("../transforms/enrich/mod.rs")),
     (StageKind::Transform, "split", include_str!("../transforms/split.rs")),
     (StageKind::Transform, "join", include_str!("../transforms/join/config.rs")),
     (StageKind::Transform, "rate", include_str!("../transforms/rate.rs")),

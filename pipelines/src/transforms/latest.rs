@@ -7,6 +7,8 @@
 //! A correction of the newest record, and its deletion, are changes: of each key the newest [`DEPTH`] records are held, so that a
 //! deletion gives back the one before. When all of these are deleted, the result is deleted, too.
 //!
+//! What is held belongs to keys of `by`: with another `by` it is refused.
+//!
 //! Records are counted as superseded, results as derived, and deletions of what is not held as filtered.
 
 use std::collections::BTreeSet;
@@ -20,7 +22,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     by::fields,
-    keyed::{Get, Groups, Identity, MAX_GROUPS, Put, Row, Shown, Table, Tally, damaged, delta, each_row},
+    keyed::{
+        Basis, Get, Groups, Identity, MAX_GROUPS, Put, Row, Shown, Table, Tally, damaged, delta, each_row,
+    },
 };
 use crate::cel::Field;
 
@@ -76,6 +80,8 @@ impl Configure for Config {
 #[derive(Debug)]
 pub struct Latest {
     by: Vec<Field>,
+    /// `by`, as text.
+    by_text: Basis,
     on: On,
     identity: Identity,
     groups: Groups<Newest>,
@@ -130,6 +136,7 @@ impl Latest {
         Ok(Latest {
             groups: Groups::new(GROUPS, by.len()),
             by,
+            by_text: Basis::new(config.by.join(",")),
             on: config.on,
             identity: Identity::default(),
             held: Table::new(HELD),
@@ -230,6 +237,7 @@ impl Transform for Latest {
 
     fn snapshot(&mut self) -> Result<Snapshot> {
         let mut changes = Vec::new();
+        self.by_text.save(&mut changes);
         self.groups.save(&mut changes);
         self.held.save(&mut changes);
         Ok(delta(changes))
@@ -238,6 +246,7 @@ impl Transform for Latest {
     fn restore(&mut self, state: State) -> Result<()> {
         each_row(state, |tag, key, value| {
             match tag {
+                Basis::TAG => self.by_text.restore(value, "`by`")?,
                 GROUPS => self.groups.restore(key, value)?,
                 HELD => {
                     let (id, held) = self.held.restore(key, value)?;
@@ -259,7 +268,7 @@ mod tests {
     use afferent_core::{random::Random, testing::results_contract, testing::transform_contract};
 
     use super::*;
-    use crate::transforms::testing::{deletion, key_paths, quantity, records};
+    use crate::transforms::testing::{deletion, is_refused, key_paths, quantity, records};
 
     fn latest(on: On) -> Latest {
         Latest::new(&Config { on, ..Config::default() }).expect("a configuration")
@@ -336,6 +345,14 @@ mod tests {
         stage.apply(&mut Batch::from(input), &mut Emit::new()).unwrap();
         assert!(stage.held.len() <= keys * DEPTH);
         transform_contract(|| latest(On::Value), &records(800, 5), 0..20);
+    }
+
+    /// Scenario: a restart with another `by`. Guarantees: G2; what is held is refused and not mixed up, and the message says what to do.
+    #[test]
+    fn another_key_is_refused() {
+        is_refused(latest(On::Value), latest(On::Record), &records(50, 1), true);
+        let other = Config { by: vec!["subject".into()], ..Config::default() };
+        is_refused(latest(On::Value), Latest::new(&other).unwrap(), &records(50, 1), false);
     }
 
     /// Scenario: fields that are none. Guarantees: a problem at its place.

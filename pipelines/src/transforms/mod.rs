@@ -18,6 +18,8 @@
 //! | [`dedupe`] | repeats | superseded |
 //! | [`sample`] | all but a fraction | filtered |
 //! | [`throttle`] | all but the first in a span of time | filtered |
+//! | [`consent`] | what nobody consented to | filtered, or dead |
+//! | [`enrich`] | if wanted, what the table has no row for | dead, or filtered |
 //! | [`sort`](mod@sort) | nothing; it holds records to put them in order | |
 //! | [`tag`](mod@tag) [`redact`] [`keep`] [`coarsen`] `pseudonymise` | nothing | |
 //!
@@ -31,17 +33,23 @@
 //! | [`rate`](mod@rate) | from the readings of a counter, how fast it runs |
 //! | [`latest`](mod@latest) | of each key the newest record, as one that changes |
 //!
-//! These have state by key, which is told at the head of `keyed`.
+//! These have state by key, which is told at the head of `keyed`. What [`consent`] and [`enrich`] look up stands in tables that
+//! change, which is told at the head of [`lookup`].
 
 mod by;
 pub mod coarsen;
+pub mod consent;
 pub mod dedupe;
+pub mod enrich;
 pub mod filter;
 pub mod join;
 pub mod keep;
 mod keyed;
 pub mod latest;
+pub mod lookup;
 pub mod merge_sources;
+#[cfg(test)]
+mod proofs;
 #[cfg(feature = "pseudonymise")]
 pub mod pseudonymise;
 pub mod rate;
@@ -67,10 +75,10 @@ use afferent_core::Problem;
 #[cfg(feature = "pseudonymise")]
 pub use self::pseudonymise::Pseudonymise;
 pub use self::{
-    coarsen::Coarsen, dedupe::Dedupe, filter::Filter, join::Join, keep::Keep, latest::Latest,
-    merge_sources::MergeSources, rate::Rate, redact::Redact, sample::Sample, select::Select, set::Set,
-    sort::Sort, split::Split, statistics::Statistics, tag::Tag, throttle::Throttle, units::Units,
-    validate::Validate, window::Window,
+    coarsen::Coarsen, consent::Consent, dedupe::Dedupe, enrich::Enrich, filter::Filter, join::Join,
+    keep::Keep, latest::Latest, merge_sources::MergeSources, rate::Rate, redact::Redact, sample::Sample,
+    select::Select, set::Set, sort::Sort, split::Split, statistics::Statistics, tag::Tag, throttle::Throttle,
+    units::Units, validate::Validate, window::Window,
 };
 
 /// `problem` of the value at `keys`.

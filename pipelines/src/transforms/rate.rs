@@ -8,7 +8,7 @@
 //! it, and gives one of its own. A correction of a reading corrects both; a deletion deletes its result and corrects the next.
 //!
 //! **State** is the readings, at most `max_samples`; where there would be more, the oldest is forgotten, and what is older than that
-//! is a dead letter from then on.
+//! is a dead letter from then on. It belongs to keys of `by` and results of `to` and `per`: with others it is refused.
 //!
 //! Other types pass. Readings are counted as superseded, results as derived.
 
@@ -25,8 +25,8 @@ use super::{
     at,
     by::{self, fields},
     keyed::{
-        Get, Groups, Identity, MAX_GROUPS, MAX_SAMPLES, Put, Row, Sample, Shown, Table, Tally, check_samples,
-        damaged, delta, digest, each_row,
+        Basis, Get, Groups, Identity, MAX_GROUPS, MAX_SAMPLES, Put, Row, Sample, Shown, Table, Tally,
+        check_samples, damaged, delta, digest, each_row,
     },
     window::MAX_REACH,
 };
@@ -88,6 +88,8 @@ impl Configure for Config {
 #[derive(Debug)]
 pub struct Rate {
     kinds: KindSet,
+    /// What results and keys depend on.
+    what: Basis,
     to: Kind,
     /// µs, and the unit of that time.
     per: (i64, &'static str),
@@ -166,6 +168,7 @@ impl Rate {
         let (Ok(to), Some(per), true) = (to, per, problems.is_empty()) else { return Err(problems) };
         Ok(Rate {
             kinds: KindSet::new(kinds),
+            what: Basis::new(format!("{} {} {}", config.by.join(","), to.name(), config.per)),
             to,
             per,
             max_gap: i64::try_from(config.max_gap.0.as_micros()).unwrap_or(i64::MAX),
@@ -325,6 +328,7 @@ impl Transform for Rate {
 
     fn snapshot(&mut self) -> Result<Snapshot> {
         let mut changes = Vec::new();
+        self.what.save(&mut changes);
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);
         self.shown.save(&mut changes);
@@ -334,6 +338,7 @@ impl Transform for Rate {
     fn restore(&mut self, state: State) -> Result<()> {
         each_row(state, |tag, key, value| {
             match tag {
+                Basis::TAG => self.what.restore(value, "`by`, `to` or `per`")?,
                 GROUPS => self.groups.restore(key, value)?,
                 SAMPLES => {
                     let (id, &sample) = self.samples.restore(key, value)?;
@@ -359,7 +364,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::transforms::testing::{deletion, key_paths, quantity};
+    use crate::transforms::testing::{deletion, is_refused, key_paths, quantity};
 
     fn config(more: &str) -> Config {
         toml::from_str(&format!("types = [\"StepCount\"]\nto = \"com.example.rate\"\n{more}"))
@@ -435,6 +440,18 @@ mod tests {
         stage.apply(&mut Batch::from(sorted.clone()), &mut Emit::new()).unwrap();
         assert!(stage.samples.len() <= 10 && stage.shown.len() <= 10);
         transform_contract(|| rate("max_samples = 10"), &input, 0..20);
+    }
+
+    /// Scenario: a restart with another `by`, `to` or `per`. Guarantees: G2; what is held is refused and not mixed up, and the message says
+    /// what to do.
+    #[test]
+    fn another_key_is_refused() {
+        let input: Vec<Record> = (0..20).map(|id| quantity(id, "StepCount", id as f64, id as i64)).collect();
+        is_refused(rate(""), rate("max_gap = \"1h\""), &input, true);
+        is_refused(rate(""), rate("by = [\"subject\"]"), &input, false);
+        is_refused(rate(""), rate("per = \"1min\""), &input, false);
+        let to = Config { to: "com.example.other".into(), ..config("") };
+        is_refused(rate(""), Rate::new(&to).unwrap(), &input, false);
     }
 
     /// Scenario: what makes no sense. Guarantees: each is a problem at its place, with the reason.

@@ -6,7 +6,8 @@
 //!
 //! A deletion never overtakes its addition: what is held of its id is absorbed by it, and it passes at once.
 //!
-//! **State** is what is held, at most `max_records`: where there would be more, the oldest comes out early.
+//! **State** is what is held, at most `max_records`: where there would be more, the oldest comes out early. It belongs to keys of `by`:
+//! with another `by` it is refused.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 use super::{
     by::fields,
-    keyed::{Get, Groups, MAX_GROUPS, Put, Row, Table, Tally, damaged, delta, each_row},
+    keyed::{Basis, Get, Groups, MAX_GROUPS, Put, Row, Table, Tally, damaged, delta, each_row},
     window::MAX_REACH,
 };
 use crate::cel::Field;
@@ -83,6 +84,8 @@ type Place = (i64, RecordId, u32, u64);
 #[derive(Debug)]
 pub struct Sort {
     by: Vec<Field>,
+    /// `by`, as text.
+    by_text: Basis,
     lateness: i64,
     late: Late,
     max_records: usize,
@@ -161,6 +164,7 @@ impl Sort {
         Ok(Sort {
             groups: Groups::new(GROUPS, by.len()),
             by,
+            by_text: Basis::new(config.by.join(",")),
             lateness: i64::try_from(config.lateness.0.as_micros()).unwrap_or(i64::MAX),
             late: config.late,
             max_records: config.max_records,
@@ -277,6 +281,7 @@ impl Transform for Sort {
 
     fn snapshot(&mut self) -> Result<Snapshot> {
         let mut changes = Vec::new();
+        self.by_text.save(&mut changes);
         self.groups.save(&mut changes);
         self.held.save(&mut changes);
         Ok(delta(changes))
@@ -285,6 +290,7 @@ impl Transform for Sort {
     fn restore(&mut self, state: State) -> Result<()> {
         each_row(state, |tag, key, value| {
             match tag {
+                Basis::TAG => self.by_text.restore(value, "`by`")?,
                 GROUPS => self.groups.restore(key, value)?,
                 HELD => {
                     let (number, held) = self.held.restore(key, value)?;
@@ -307,7 +313,7 @@ mod tests {
     use afferent_core::{random::Random, testing::transform_contract};
 
     use super::*;
-    use crate::transforms::testing::{deletion, key_paths, quantity, records};
+    use crate::transforms::testing::{deletion, is_refused, key_paths, quantity, records};
 
     fn config(text: &str) -> Config {
         toml::from_str(text).expect("a configuration")
@@ -361,6 +367,14 @@ mod tests {
         let mut stage = sort("lateness = \"1d\"\nmax_records = 20");
         stage.apply(&mut Batch::from(sorted.clone()), &mut Emit::new()).unwrap();
         assert_eq!(stage.held.len(), 20);
+    }
+
+    /// Scenario: a restart with another `by`. Guarantees: G3; what is held is refused and not mixed up, and the message says what to do.
+    #[test]
+    fn another_key_is_refused() {
+        let make = |more: &str| sort(&format!("lateness = \"1min\"\n{more}"));
+        is_refused(make(""), make("max_records = 20\nlate = \"dead\""), &records(50, 1), true);
+        is_refused(make(""), make("by = [\"subject\"]"), &records(50, 1), false);
     }
 
     /// Scenario: what makes no sense. Guarantees: each is a problem at its place.

@@ -29,7 +29,7 @@ mod tally;
 pub(super) use self::{
     groups::{Groups, MAX_GROUPS},
     identity::Identity,
-    row::{Get, Put, Row, damaged},
+    row::{Get, Put, Row, damaged, read},
     sample::{MAX_SAMPLES, Sample, check_samples},
     saved::{Basis, delta, each_row},
     shown::{Shown, digest},
