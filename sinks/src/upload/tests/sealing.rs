@@ -134,7 +134,10 @@ fn bodies_of_messagepack_are_records_one_behind_the_other() {
         let mut found = Vec::new();
         for draft in &closed {
             assert!(is_whole(&draft.plain));
-            assert_eq!(draft.plain.len(), draft.places.iter().map(|place| place.length as usize).sum());
+            assert_eq!(
+                draft.plain.len(),
+                draft.places.iter().map(|place| place.length as usize).sum::<usize>()
+            );
             for place in &draft.places {
                 let bytes = &draft.plain[place.offset as usize..(place.offset + place.length) as usize];
                 found.push(decode_one(Format::Msgpack, bytes, Location { name: "body", line: 1 }).unwrap());
