@@ -1,7 +1,8 @@
 //! JSON that is read by hand: the values of an object as they stand, each looked at by what its key asks for.
 //!
 //! Dialects have dozens of keys, most of them optional, of types that differ from version to version. A struct for each would
-//! say less than a `match`, and could not keep what it does not know. Nothing is copied and no map is made.
+//! say less than a `match`, and could not keep what it does not know. Nothing is copied and no map is made. What is read is
+//! read by [`Quick`] as far as that goes, and by serde_json from there on.
 //!
 //! Reasons name the key and what was found there, never a value.
 
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     context::Context,
+    quick::Quick,
     wire::{Scalar, cause},
 };
 
@@ -30,46 +32,99 @@ pub(crate) struct Raw<'t> {
 /// Calls `each` with the entries of the object `text`.
 pub(crate) fn object<'t>(
     text: &'t str,
+    mut each: impl FnMut(&str, &'t str) -> Result<(), String>,
+) -> Result<(), String> {
+    let (mut quick, mut given) = (Quick::new(text), 0);
+    if quick.enter(b'{').is_some() {
+        loop {
+            match quick.entry(given == 0) {
+                Some(Some((key, value))) => {
+                    each(key, value)?;
+                    given += 1;
+                }
+                Some(None) if quick.end().is_some() => return Ok(()),
+                _ => break,
+            }
+        }
+    }
+    object_behind(text, given, each)
+}
+
+/// Calls `each` with the elements of the array `text`.
+pub(crate) fn array<'t>(
+    text: &'t str,
+    mut each: impl FnMut(&'t str) -> Result<(), String>,
+) -> Result<(), String> {
+    let (mut quick, mut given) = (Quick::new(text), 0);
+    if quick.enter(b'[').is_some() {
+        loop {
+            match quick.item(given == 0) {
+                Some(Some(element)) => {
+                    each(element)?;
+                    given += 1;
+                }
+                Some(None) if quick.end().is_some() => return Ok(()),
+                _ => break,
+            }
+        }
+    }
+    array_behind(text, given, each)
+}
+
+/// As [`object`], by serde_json, with the entries behind the first `given`: what is wrong it says in its words.
+fn object_behind<'t>(
+    text: &'t str,
+    given: usize,
     each: impl FnMut(&str, &'t str) -> Result<(), String>,
 ) -> Result<(), String> {
-    struct Entries<F>(F);
+    struct Entries<F>(usize, F);
     impl<'de, F: FnMut(&str, &'de str) -> Result<(), String>> Visitor<'de> for Entries<F> {
         type Value = ();
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            let mut number = 0;
             while let Some(Scalar::Text(key)) = map.next_key()? {
-                (self.0)(&key, map.next_value::<&RawValue>()?.get()).map_err(A::Error::custom)?;
+                let value = map.next_value::<&RawValue>()?.get();
+                number += 1;
+                if number > self.0 {
+                    (self.1)(&key, value).map_err(A::Error::custom)?;
+                }
             }
             Ok(())
         }
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read = deserializer.deserialize_map(Entries(each)).and_then(|()| deserializer.end());
+    let read = deserializer.deserialize_map(Entries(given, each)).and_then(|()| deserializer.end());
     read.map_err(|error| cause(&error))
 }
 
-/// Calls `each` with the elements of the array `text`.
-pub(crate) fn array<'t>(
+/// As [`array`], by serde_json, with the elements behind the first `given`.
+fn array_behind<'t>(
     text: &'t str,
+    given: usize,
     each: impl FnMut(&'t str) -> Result<(), String>,
 ) -> Result<(), String> {
-    struct Elements<F>(F);
+    struct Elements<F>(usize, F);
     impl<'de, F: FnMut(&'de str) -> Result<(), String>> Visitor<'de> for Elements<F> {
         type Value = ();
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("an array")
         }
         fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+            let mut number = 0;
             while let Some(element) = seq.next_element::<&RawValue>()? {
-                (self.0)(element.get()).map_err(A::Error::custom)?;
+                number += 1;
+                if number > self.0 {
+                    (self.1)(element.get()).map_err(A::Error::custom)?;
+                }
             }
             Ok(())
         }
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read = deserializer.deserialize_seq(Elements(each)).and_then(|()| deserializer.end());
+    let read = deserializer.deserialize_seq(Elements(given, each)).and_then(|()| deserializer.end());
     read.map_err(|error| cause(&error))
 }
 
@@ -244,5 +299,95 @@ impl<'t> Raw<'t> {
 
     fn within(self, reason: String) -> String {
         format!("in `{}`: {reason}", self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing;
+
+    /// What was given, and how it ended.
+    type Read = (Vec<(String, String)>, Result<(), String>);
+
+    fn entries(
+        read: impl FnOnce(&mut dyn FnMut(&str, &str) -> Result<(), String>) -> Result<(), String>,
+    ) -> Read {
+        let mut all = Vec::new();
+        let ended = read(&mut |key, value| {
+            all.push((key.to_owned(), value.to_owned()));
+            // As dialects do with what they do not expect.
+            if value == "7" { Err("expected another number".to_owned()) } else { Ok(()) }
+        });
+        (all, ended)
+    }
+
+    fn compare(text: &str) -> Result<(), TestCaseError> {
+        prop_assert_eq!(
+            entries(|each| object(text, |key, value| each(key, value))),
+            entries(|each| object_behind(text, 0, |key, value| each(key, value))),
+            "{}",
+            text
+        );
+        prop_assert_eq!(
+            entries(|each| array(text, |value| each("", value))),
+            entries(|each| array_behind(text, 0, |value| each("", value))),
+            "{}",
+            text
+        );
+        Ok(())
+    }
+
+    /// Scenario: objects and arrays of anything, whole, with one character changed, and texts that only look like JSON.
+    /// Guarantees: G4, what is read in one pass is what serde_json reads, with the same reason where it is refused.
+    #[test]
+    fn it_reads_what_serde_json_reads() {
+        for text in [
+            "",
+            " { } ",
+            "[]",
+            "[ ]",
+            "{,}",
+            "[,]",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\":01}",
+            "{\"a\":-}",
+            "{\"a\":1.}",
+            "[1e5,7,x]",
+            "[1.5E-3,-0,0.0]",
+            "{\"a\":\"\\u00e9\\/\",\"b\":7,\"c\"}",
+            "{\"\\u0061\":1}",
+            "[\"\\ud800\"]",
+            "[\"\\x\"]",
+            "[\"\u{1}\"]",
+            "[tru]",
+            "[true,false,null]",
+            "[nulll]",
+            "[1] 2",
+            "{\"a\":{\"b\":[{}]}} ",
+            "[\"abcdefg\",\"abcdefgh\",\"abcdefghi\"]",
+            "[\"é€😀\"]",
+        ] {
+            compare(text).unwrap();
+        }
+        compare(&format!("{}{}", "[".repeat(40), "]".repeat(40))).unwrap();
+        proptest!(ProptestConfig::with_cases(4_000), |(
+            document in testing::documents(),
+            (at, with) in (any::<prop::sample::Index>(), "[\\[\\]{}\",:0-9eE.+a-z\\\\ \n\u{1}é-]?"),
+            loose in "[\\[{][\\[\\]{}\",:017eE.+ntu\\\\ é-]{0,12}",
+        )| {
+            let pretty = serde_json::from_str::<serde_json::Value>(&document)
+                .and_then(|value| serde_json::to_string_pretty(&value))
+                .unwrap_or_default();
+            let mut broken: Vec<char> = document.chars().collect();
+            let place = at.index(broken.len());
+            broken.splice(place..=place, with.chars());
+            for text in [&*document, &pretty, &broken.into_iter().collect::<String>(), &loose] {
+                compare(text)?;
+            }
+        });
     }
 }

@@ -34,8 +34,10 @@ pub mod identity;
 pub mod influx;
 mod json;
 pub mod msgpack;
+mod names;
 pub mod omh;
 pub mod open_wearables;
+mod quick;
 pub mod react_native_healthkit;
 mod splitter;
 pub mod terms;
@@ -230,6 +232,7 @@ impl Format {
         Some(match self {
             Format::Json => Box::new(wire::WireEncoder),
             Format::Csv => Box::new(csv::CsvEncoder::default()),
+            Format::Msgpack => Box::new(msgpack::MsgpackEncoder::default()),
             Format::HealthKitReporter => Box::new(health_kit_reporter::ReporterEncoder::default()),
             Format::Fhir => Box::new(fhir::FhirEncoder::default()),
             Format::OpenMhealth => Box::new(omh::OmhEncoder::default()),
@@ -242,6 +245,11 @@ impl Format {
     /// Whether bodies of this form are JSON.
     pub fn is_json(self) -> bool {
         !matches!(self, Format::Csv | Format::Msgpack | Format::Withings | Format::InfluxDb)
+    }
+
+    /// What stands behind each record: a line end, or nothing where its bytes say where it ends.
+    pub fn ending(self) -> &'static [u8] {
+        if self == Format::Msgpack { b"" } else { LINE_END }
     }
 
     /// What is wrong with reading this form, if it is only written.
@@ -330,6 +338,8 @@ pub fn decode_one(format: Format, bytes: &[u8], at: Location<'_>) -> Result<Reco
     }
 }
 
+const LINE_END: &[u8] = b"\n";
+
 /// Writes records as bytes.
 pub trait Encoder: Send {
     /// What stands before the first record of a file (a CSV header, with its line end); nothing by default.
@@ -337,7 +347,12 @@ pub trait Encoder: Send {
         let _ = out;
     }
 
-    /// Appends one record with its line end.
+    /// What [`encode`](Encoder::encode) ends a record with: [`Format::ending`].
+    fn ending(&self) -> &'static [u8] {
+        LINE_END
+    }
+
+    /// Appends one record with its ending.
     ///
     /// # Errors
     /// The reason why this form can't carry the record, without any health value; nothing was appended then.

@@ -267,7 +267,7 @@ fn clinicals() -> BoxedStrategy<Clinical> {
 }
 
 /// JSON objects, as text.
-fn documents() -> BoxedStrategy<Arc<str>> {
+pub(crate) fn documents() -> BoxedStrategy<Arc<str>> {
     (names(), finite(), any::<i64>())
         .prop_map(|(key, number, whole)| {
             let document = serde_json::json!({ key.as_str(): [number, null, { "a": whole }], "b": true });

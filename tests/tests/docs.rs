@@ -171,6 +171,50 @@ fn pages_about_formats_show_what_is_written() {
     }
 }
 
+/// Bytes as a page shows them: sixteen a line.
+fn in_hex(bytes: &[u8]) -> String {
+    let line = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    bytes.chunks(16).map(|chunk| line(chunk) + "\n").collect()
+}
+
+/// Scenario: the records that the page about MessagePack shows, written by a file sink, and its bytes of another program, read by a
+/// file source. Guarantees: the bytes and the record are those of the page. With `UPDATE_DOCS=1` they are written there.
+#[test]
+fn the_page_about_messagepack_shows_its_bytes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/formats/msgpack.md");
+    let page = std::fs::read_to_string(&path).expect("the page");
+    let ([records, read], [bytes, theirs]) = (two(&page, "ndjson"), two(&page, "text"));
+    let place = Place::new(BINARY);
+    let file = |input: &str, from: &str, output: &str, to: &str| {
+        format!(
+            "name = \"{from}\"\n[[source]]\ntype = \"file\"\npath = \"{input}\"\nformat = \"{from}\"\nstrict = true\n\
+             [[sink]]\ntype = \"file\"\npath = \"{output}\"\nformat = \"{to}\"\n"
+        )
+    };
+    place.write("in.ndjson", &records);
+    place.write("write.toml", file("in.ndjson", "json", "out.msgpack", "msgpack"));
+    place.run(&["run", "write.toml"]).exits(0);
+    let written = std::fs::read(place.path().join("out.msgpack")).expect("what was written");
+    let foreign = theirs.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).expect("a byte"));
+    place.write("in.msgpack", [written.clone(), foreign.collect()].concat());
+    place.write("read.toml", file("in.msgpack", "msgpack", "out.ndjson", "json"));
+    place.run(&["run", "read.toml"]).exits(0);
+    let all = place.read("out.ndjson");
+    let came = all.strip_prefix(&records).expect("what was written comes back as it was");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let block = |language: &str, content: &str| format!("```{language}\n{content}```");
+        let page = page.replacen(&block("text", &bytes), &block("text", &in_hex(&written)), 1);
+        write_page(&path, &page.replacen(&block("ndjson", &read), &block("ndjson", came), 1));
+    } else {
+        assert_eq!((bytes, read.as_str()), (in_hex(&written), came), "run this test with UPDATE_DOCS=1");
+    }
+}
+
+/// The two blocks of `language` in a page.
+fn two(page: &str, language: &str) -> [String; 2] {
+    blocks(page, language).try_into().expect("two of them")
+}
+
 #[allow(clippy::disallowed_methods, reason = "writes the page when asked to")]
 fn write_page(path: &Path, page: &str) {
     std::fs::write(path, page).expect("the page can be written");

@@ -1,10 +1,12 @@
 //! The webhook source in the command: the words of README and documentation, and kills.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
+    sync::mpsc,
+    time::Duration,
 };
 
 use afferent_tests::{Place, Ran, Running};
@@ -125,6 +127,100 @@ fn the_how_to_is_true() {
     ] {
         place.write("received.toml", pipeline.replace("listen = \"127.0.0.1:0\"", keys));
         place.run(&["validate", "received.toml"]).exits(code);
+    }
+}
+
+/// A server that takes what it is sent and hands it on.
+fn fhir_server() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("an address");
+    let url = format!("http://{}/fhir", listener.local_addr().expect("an address"));
+    let (bodies, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.expect("a connection"));
+            let (mut length, mut line) = (0, String::new());
+            while stream.read_line(&mut line).expect("a head") > 2 {
+                let header = line.to_ascii_lowercase();
+                if let Some(value) = header.strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).expect("a body");
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.get_mut().write_all(answer.as_bytes()).expect("an answer");
+            if bodies.send(String::from_utf8(body).expect("text")).is_err() {
+                return;
+            }
+        }
+    });
+    (url, received)
+}
+
+/// Where the page breaks the lines of a Bundle.
+const BREAKS: [&str; 9] = [
+    "{\"fullUrl\"",
+    "{\"request\":{\"method\":\"DELETE\"",
+    "\"resource\":",
+    "\"status\"",
+    "\"subject\"",
+    "\"valueQuantity\":{\"value\"",
+    "\"device\"",
+    "{\"extension\":[{\"url\"",
+    "\"request\":{\"method\":\"POST\"",
+];
+
+/// Scenario: each body of the page, posted by its command to the pipeline that it shows. Guarantees: what the server receives is what
+/// the page shows, to the byte but for line ends. With `UPDATE_DOCS=1` it is written there.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "writes the page when asked to")]
+fn the_way_from_flutter_to_fhir_is_true() {
+    let page = text("docs/how-to/from-flutter-to-fhir.md");
+    let (url, received) = fhir_server();
+    let place = Place::new(BINARY);
+    let pipeline = blocks(&page, "toml")
+        .swap_remove(0)
+        .replace("127.0.0.1:8080", "127.0.0.1:0")
+        .replace("https://clinic.example/fhir", &url)
+        .replace("${APP_TOKEN}", "t0ken")
+        .replace("${CLINIC_TOKEN}", "clinic");
+    let curl = blocks(&page, "sh").into_iter().find(|block| block.contains("curl")).expect("it is there");
+    let bodies = blocks(&page, "json");
+    let (pairs, rest) = bodies.as_chunks::<2>();
+    assert_eq!((pairs.len(), rest.len()), (3, 0));
+    let mut updated = page.clone();
+    for (number, [sent, shown]) in pairs.iter().enumerate() {
+        let format = if sent.starts_with('[') { "flutter_health" } else { "health_kit_reporter" };
+        place.write(
+            "flutter-to-fhir.toml",
+            pipeline.replace("\"health_kit_reporter\"", &format!("\"{format}\"")),
+        );
+        place.write("event.json", sent);
+        let (running, address) = start(&place, "flutter-to-fhir.toml");
+        let command = curl.replace("$APP_TOKEN", "t0ken").replace("7f3c", &format!("id{number}"));
+        let ran = shell(&place, &command, &address).exits(0);
+        assert!(ran.stdout.starts_with("HTTP/1.1 202"), "{}", ran.stdout);
+        let bundle = received.recv_timeout(Duration::from_secs(120)).expect("the server receives it");
+        stop(running);
+        let mut broken = bundle.clone();
+        for (depth, at) in BREAKS.iter().enumerate() {
+            let indent = if depth < 2 { " " } else { "   " };
+            broken = broken.replace(at, &format!("\n{indent}{at}"));
+        }
+        let unbroken: String = shown.lines().map(str::trim_start).collect();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let block = |content: &str| format!("```json\n{content}```");
+            let at = updated.find(&block(sent)).expect("it is there") + block(sent).len();
+            let tail = updated.split_off(at).replacen(&block(shown), &block(&format!("{broken}\n")), 1);
+            updated.push_str(&tail);
+        } else {
+            assert_eq!(unbroken, bundle, "run this test with UPDATE_DOCS=1");
+        }
+    }
+    if updated != page {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/how-to/from-flutter-to-fhir.md");
+        std::fs::write(path, updated).expect("the page can be written");
     }
 }
 

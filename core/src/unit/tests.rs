@@ -1,3 +1,5 @@
+mod exact;
+
 use std::process::Command;
 
 use proptest::prelude::*;

@@ -316,19 +316,19 @@ impl Walk {
                 escaped = false;
                 *at += 1;
             } else if quoted {
-                // Most texts are short, and those that hold JSON have an escape every few bytes.
-                let is_found = |byte: &u8| matches!(byte, b'"' | b'\\');
-                let Some(length) = bytes[*at..].iter().position(is_found) else {
-                    *at = bytes.len();
+                let rest = &bytes[*at..];
+                let length = memchr::memchr(b'"', rest).unwrap_or(rest.len());
+                // In a text that holds JSON nearly every quote has one.
+                let slashes = rest[..length].iter().rev().take_while(|byte| **byte == b'\\').count();
+                let is_escaped = slashes % 2 == 1;
+                *at += length;
+                if *at == bytes.len() {
+                    escaped = is_escaped;
                     break;
-                };
-                *at += length + 1;
-                if bytes[*at - 1] == b'\\' {
-                    escaped = true;
-                } else {
-                    quoted = false;
-                    is_over = depth == 0;
                 }
+                *at += 1;
+                quoted = is_escaped;
+                is_over = depth == 0 && !quoted;
             } else {
                 let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
                 *at += bytes[*at..].iter().take_while(is_plain).count();

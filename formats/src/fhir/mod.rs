@@ -56,6 +56,8 @@ mod measured;
 mod observation;
 mod provenance;
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;
 mod text;
 

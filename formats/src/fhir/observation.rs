@@ -7,7 +7,7 @@ use super::{
     code::Codes,
     effective::write_effective,
     measured::write_value,
-    provenance::{Origins, write_provenance},
+    provenance::{Origins, Sayings, write_provenance},
     text::write_string,
 };
 use crate::zones::Zones;
@@ -19,6 +19,7 @@ pub(super) struct Context {
     pub(super) codes: Codes,
     pub(super) zones: Zones,
     pub(super) origins: Origins,
+    pub(super) sayings: Sayings,
 }
 
 /// Appends the Observation of an addition.
@@ -33,7 +34,7 @@ pub(super) fn write_observation(record: &Record, cx: &mut Context, out: &mut Vec
     write_subject(record.subject.as_ref(), cx.patient, out)?;
     write_effective(&mut cx.zones, record.zone.as_ref(), record.start, record.end, out)?;
     write_value(record, kind, cx, out)?;
-    write_provenance(record, &mut cx.origins, &mut cx.codes, out)?;
+    write_provenance(record, &mut cx.origins, &mut cx.sayings, &mut cx.codes, out)?;
     out.push(b'}');
     Ok(())
 }

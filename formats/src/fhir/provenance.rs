@@ -11,6 +11,12 @@ use crate::{decimal::write_decimal, zones::Zones};
 /// Of how many origins what is written is kept: a person has a few devices and apps, each in a few versions.
 const MAX_ORIGINS: usize = 64;
 
+/// Of how many metadata what is written is kept: a sensor says one of a few things (whether somebody moved, who set a value).
+const MAX_SAYINGS: usize = 32;
+
+/// Longest text that is kept of metadata; with [`MAX_SAYINGS`] it bounds them to 64 KiB.
+const MAX_SAYING_BYTES: usize = 2048;
+
 /// Begins the list of extensions.
 const EXTENSION: &[u8] = b",\"extension\":[";
 
@@ -48,10 +54,49 @@ impl Origins {
     }
 }
 
+/// Metadata that have come, and what is written of them. Decoders share what is equal, so it is known by its address, which nothing
+/// else has while it is kept here.
+#[derive(Debug, Default)]
+pub(super) struct Sayings {
+    known: Vec<(Arc<Metadata>, Vec<u8>)>,
+    /// What makes room next.
+    next: usize,
+}
+
+impl Sayings {
+    /// Appends the extension of `metadata`; whether there was anything to say.
+    fn write(
+        &mut self,
+        metadata: &Arc<Metadata>,
+        codes: &mut Codes,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, String> {
+        if let Some((_, text)) = self.known.iter().find(|(known, _)| Arc::ptr_eq(known, metadata)) {
+            out.extend_from_slice(text);
+            return Ok(!text.is_empty());
+        }
+        let begin = out.len();
+        let has_said = write_metadata(metadata, codes, out)?;
+        let text = if has_said { &out[begin..] } else { &[] };
+        // What nobody shares comes once.
+        if Arc::strong_count(metadata) > 1 && text.len() <= MAX_SAYING_BYTES {
+            let entry = (metadata.clone(), text.to_vec());
+            if self.known.len() < MAX_SAYINGS {
+                self.known.push(entry);
+            } else {
+                self.known[self.next] = entry;
+                self.next = (self.next + 1) % MAX_SAYINGS;
+            }
+        }
+        Ok(has_said)
+    }
+}
+
 /// Appends `,"device":{…},"extension":[…]`, as far as there is something to say.
 pub(super) fn write_provenance(
     record: &Record,
     origins: &mut Origins,
+    sayings: &mut Sayings,
     codes: &mut Codes,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
@@ -66,7 +111,7 @@ pub(super) fn write_provenance(
     if let Some(metadata) = &record.metadata {
         let begin = out.len();
         out.extend_from_slice(separator);
-        match write_metadata(metadata, codes, out)? {
+        match sayings.write(metadata, codes, out)? {
             true => separator = b",",
             false => out.truncate(begin),
         }

@@ -119,6 +119,31 @@ fn a_whole_observation() {
     assert_eq!(observation(&record)["extension"], Json::Null);
 }
 
+/// Scenario: records that share metadata, more of them than what is written is kept of, again and again, and one whose metadata are
+/// changed after they were written. Guarantees: G4, each says its own; G7, what is kept is bounded.
+#[test]
+fn shared_metadata_are_each_record_s_own() {
+    let said = |number: u32| -> Arc<afferent_core::Metadata> {
+        // Every seventh has nothing to say.
+        let text = if number % 7 == 0 { String::new() } else { format!("said {number}") };
+        Arc::new([("key".into(), MetaValue::String(text.as_str().into()))].into_iter().collect())
+    };
+    let shared: Vec<_> = (0..80).map(said).collect();
+    let mut used = FhirEncoder::default();
+    let mut written = |record: &Record| {
+        let mut out = Vec::new();
+        used.encode(record, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    for index in [0, 1, 2, 79, 40, 1, 1, 0].into_iter().chain(0..80).chain(0..80).chain([5, 5]) {
+        let mut record = quantity("HeartRate", 71.0, "count/min");
+        record.metadata = Some(shared[index].clone());
+        assert_eq!(written(&record).trim_end(), encode(&record, Shape::Resource).unwrap());
+        record.metadata_mut().push("more", MetaValue::Bool(true));
+        assert!(written(&record).contains("metadata/more"));
+    }
+}
+
 /// Scenario: an addition, a correction and deletions as entries of a Bundle. Guarantees: G2, each is conditional on the same
 /// identifier; the address of an entry is not its identifier.
 #[test]

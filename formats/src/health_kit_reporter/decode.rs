@@ -50,7 +50,7 @@ fn shape(state: u8, step: Step<'_>) -> Visit {
 pub(crate) struct Reporter {
     pub(super) cx: Context,
     /// For texts that hold JSON.
-    text: String,
+    text: Vec<u8>,
 }
 
 /// What was read of a sample.
@@ -76,7 +76,7 @@ struct Sample<'t> {
 
 impl Reporter {
     pub(crate) fn new(options: DecoderOptions) -> Reporter {
-        Reporter { cx: Context::new(options), text: String::new() }
+        Reporter { cx: Context::new(options), text: Vec::new() }
     }
 
     /// The record in the object `text`, and the id and the type as far as they were read.
@@ -102,7 +102,7 @@ impl Dialect for Reporter {
         let mut inner = std::mem::take(&mut self.text);
         let read = if text.starts_with('"') {
             match unescape(text, &mut inner) {
-                Ok(()) => self.record(&inner, is_deleted),
+                Ok(text) => self.record(text, is_deleted),
                 Err(()) => {
                     Err(("expected a text that holds JSON, found another text".to_owned(), None, None))
                 }

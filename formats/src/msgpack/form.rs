@@ -11,6 +11,9 @@
 //! | a float of 32 bits | the double of the same value |
 //! | a timestamp (extension −1) | the text of its instant |
 //! | bytes, other extensions, numbers that are not finite, other keys | nothing: a reject |
+//!
+//! What is written is of the first row: whole numbers in as few bytes as they take, all others as doubles, times as texts. A record
+//! with JSON whose numbers have more digits than a double, or whose arrays and objects lie in one another too deeply, is refused.
 
 use std::fmt;
 
@@ -32,7 +35,7 @@ mod tests;
 const MAX_RECORD_BYTES: usize = crate::document::MAX_PART_BYTES;
 
 /// How deep arrays and maps may lie in one another: as in JSON.
-const MAX_DEPTH: usize = 128;
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// Reads records from MessagePack, in pieces of any length.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! that refer to them; in version 1, an array of records as `afferent_core` derives it. Structs are arrays, so a field's
 //! name costs nothing; a newer version of the program may extend them and must still read both.
 
+mod encode;
 mod form;
 mod packed;
 
@@ -13,9 +14,9 @@ use std::sync::Arc;
 use afferent_core::{Batch, Error, Metadata, Record, Result, Value};
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::form::MsgpackDecoder;
 pub use self::form::is_whole;
 use self::packed::Packed;
+pub(crate) use self::{encode::MsgpackEncoder, form::MsgpackDecoder};
 
 /// The version that is written.
 pub const VERSION: u8 = 2;

@@ -4,6 +4,7 @@ use afferent_core::{Batch, Record, Reject, Rejects};
 use serde::de::DeserializeSeed;
 
 use super::{
+    quick,
     reason::reason,
     record::{Field, ReadRecord},
 };
@@ -28,6 +29,11 @@ impl WireDecoder {
     /// # Errors
     /// What was expected and what was found, without any value; with the id if it was read by then.
     pub fn decode_record(&mut self, json: &str) -> Result<Record, Refused> {
+        quick::read(json, &mut self.cx).map_or_else(|| self.decode_any(json), Ok)
+    }
+
+    /// As [`decode_record`](WireDecoder::decode_record), of any object and with the reason where it is no record.
+    pub(super) fn decode_any(&mut self, json: &str) -> Result<Record, Refused> {
         let mut draft = Draft::default();
         let mut deserializer = serde_json::Deserializer::from_str(json);
         let read = ReadRecord { cx: &mut self.cx, draft: &mut draft, depth: 0 }

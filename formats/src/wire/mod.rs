@@ -38,6 +38,7 @@ mod decode;
 mod encode;
 mod metadata;
 mod origin;
+mod quick;
 mod reason;
 mod record;
 mod scalar;

@@ -1,8 +1,10 @@
+use std::cell::Cell;
+
 use afferent_core::{Batch, Change, MetaValue, Record, Reject, Rejects, Value, reject::Payload};
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
 use super::*;
-use crate::{Decoder, DecoderOptions, Encoder, Location, testing};
+use crate::{Decoder, DecoderOptions, Encoder, Location, context::Context, testing};
 
 const ID: &str = "6f9619ff-8b86-4d01-b42d-00c04fc964ff";
 
@@ -59,6 +61,34 @@ fn any_record_comes_back_as_it_was() {
         prop_assert_eq!(&*batch, &records);
         prop_assert_eq!(again, text);
     });
+}
+
+/// Scenario: records as they are written, with white space and their keys in another order, and with a character changed, in
+/// either mode. Guarantees: G4, what is read in one pass is what serde_json reads.
+#[test]
+fn one_pass_reads_what_serde_json_reads() {
+    let (read, all) = (Cell::new(0), Cell::new(0));
+    let config = ProptestConfig::with_cases(3_000);
+    proptest!(config, |(record in testing::records(), strict in any::<bool>(), at in any::<Index>(), with in "[\"{}\\[\\]:,0-9a-z.eE\\\\ -]?")| {
+        let text = encode(&record);
+        let sorted: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let pretty = serde_json::to_string_pretty(&sorted).unwrap();
+        let mut broken: Vec<char> = text.chars().collect();
+        let place = at.index(broken.len());
+        broken.splice(place..=place, with.chars());
+        for text in [text, pretty, broken.into_iter().collect()] {
+            let options = DecoderOptions { strict };
+            all.set(all.get() + 1);
+            if let Some(record) = quick::read(&text, &mut Context::new(options)) {
+                read.set(read.get() + 1);
+                let again = encode(&record);
+                prop_assert_eq!(WireDecoder::new(options).decode_any(&text), Ok(record), "{}", text);
+                prop_assert_eq!(encode(&WireDecoder::new(options).decode_any(&text).unwrap()), again);
+            }
+        }
+    });
+    // Half of these records are more than a number.
+    assert!(read.get() * 5 > all.get(), "{read:?} of {all:?}");
 }
 
 /// Scenario: any number as a quantity. Guarantees: G4, the same bits come back (equality would not tell -0

@@ -221,7 +221,7 @@ fn record(letter: &DeadLetter, format: Option<Format>) -> Result<Record, String>
         (_, Some(Format::Csv)) => {
             return Err("a row of CSV can't be read without its header; put both into a new file".to_owned());
         }
-        (Payload::Raw(bytes), Some(_)) => [bytes, &b"\n"[..]].concat(),
+        (Payload::Raw(bytes), Some(format)) => [bytes, format.ending()].concat(),
         _ => return Err("what was kept of it can't be read as a record".to_owned()),
     };
     let at = Location { name: &letter.location, line: 1 };

@@ -102,8 +102,9 @@ pub struct Config {
     /// `out/{type}.csv` becomes `out/HeartRate.csv` and so on.
     pub path: PathBuf,
     /// What it is written in: `json` (NDJSON), `csv`, `fhir` (FHIR R4 Observations, NDJSON),
-    /// `open-mhealth` (data points, NDJSON), `influxdb` (line protocol) or `health_kit_reporter` (NDJSON).
-    #[serde(default)]
+    /// `open-mhealth` (data points, NDJSON), `influxdb` (line protocol), `msgpack` or `health_kit_reporter`
+    /// (NDJSON).
+    #[serde(default, deserialize_with = "Format::deserialize_written")]
     pub format: Format,
     /// When the next file is begun; without it there is one file. Files per type are not rolled.
     #[serde(default)]

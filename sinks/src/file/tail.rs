@@ -55,7 +55,7 @@ impl Tail {
         if self.length == 0 {
             encoder.header(buffer);
         } else if mem::take(&mut self.unterminated) {
-            buffer.push(b'\n');
+            buffer.extend_from_slice(encoder.ending());
         }
     }
 

@@ -18,6 +18,7 @@ use afferent_core::{
     event::EventKind,
     testing::{Fault, Op, SimDisk, Surroundings, sink_contract},
 };
+use afferent_formats::{DecoderOptions, Location};
 use proptest::prelude::*;
 
 use super::*;
@@ -210,6 +211,33 @@ fn any_crash_is_rolled_back() {
     )| {
         runtime.block_on(survives(steps, format, shape));
     });
+}
+
+/// Scenario: records as MessagePack in a file that is cut back after a crash. Guarantees: G1, G2, G4: no line end comes between the
+/// records, and all of them are read again.
+#[tokio::test]
+async fn messagepack_has_no_lines() {
+    let around = Surroundings::new();
+    let config = config(&around, Format::Msgpack, None);
+    let (mut sink, _) = open(&around, &config, None).await;
+    let mut token = prepare(&mut sink).await;
+    for (range, is_lost) in [(0..3, false), (3..5, true), (3..9, false)] {
+        sink.write(&mut batch(range)).await.unwrap();
+        if is_lost {
+            crash(&around, sink).await;
+            (sink, _) = open(&around, &config, Some(&token)).await;
+        } else {
+            token = prepare(&mut sink).await;
+            sink.commit(Epoch(1), Some(&token)).await.unwrap();
+        }
+    }
+    let bytes = std::fs::read(&config.path).unwrap();
+    let (mut found, mut rejects) = (Batch::new(), Vec::new());
+    let at = Location { name: "vitals", line: 1 };
+    let mut decoder = Format::Msgpack.decoder(DecoderOptions { strict: true }).unwrap();
+    decoder.decode(&bytes, at, &mut found, &mut rejects);
+    decoder.finish(at, &mut found, &mut rejects);
+    assert_eq!((found.into_vec(), rejects), (batch(0..9).into_vec(), Vec::new()));
 }
 
 /// Scenario: three batches of which each fills several files. Guarantees: G3; a file never exceeds its size, and

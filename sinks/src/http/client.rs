@@ -68,6 +68,7 @@ impl Http {
         let content = match (self.config.format, self.config.settings().framing) {
             (Format::InfluxDb, _) => "text/plain; charset=utf-8",
             (Format::Csv, _) => "text/csv; charset=utf-8",
+            (Format::Msgpack, _) => "application/msgpack",
             (Format::Fhir, Framing::Lines) => "application/fhir+ndjson",
             (Format::Fhir, _) => "application/fhir+json",
             (_, Framing::Lines) => "application/x-ndjson",

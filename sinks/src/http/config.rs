@@ -30,12 +30,12 @@ pub struct Config {
     /// Where bodies are sent, by `POST`: an `https` address. Plain `http` is for this machine only, unless `insecure` is
     /// set.
     pub url: String,
-    /// What records are written in: `json`, `csv`, `fhir` (FHIR R4), `open-mhealth`, `influxdb` (line protocol) or
-    /// `health_kit_reporter`.
-    #[serde(default)]
+    /// What records are written in: `json`, `csv`, `fhir` (FHIR R4), `open-mhealth`, `influxdb` (line protocol), `msgpack`
+    /// or `health_kit_reporter`.
+    #[serde(default, deserialize_with = "Format::deserialize_written")]
     pub format: Format,
     /// How records are put together in a body. JSON and Open mHealth: one `array`, the default, `lines` (NDJSON), or a `single`
-    /// record. CSV and InfluxDB: `lines`. FHIR: a Bundle that is a `transaction`, the default, or a `batch`; `lines` (NDJSON), or a `single` Observation.
+    /// record. CSV and InfluxDB: `lines`. MessagePack: `lines`, which are one record behind the other, or a `single` one. FHIR: a Bundle that is a `transaction`, the default, or a `batch`; `lines` (NDJSON), or a `single` Observation.
     #[serde(default)]
     pub framing: Option<Framing>,
     /// Whether bodies are compressed: `none`, the default, `gzip` or `zstd`.

@@ -42,7 +42,7 @@ fn read_back(format: Format, unpacked: &Unpacked, index: u32) -> Option<Record> 
     let bytes = match format {
         // With the header, which stands before the first record.
         Format::Csv => unpacked.part(index..index + 1).to_vec(),
-        _ => [unpacked.record(index), b"\n"].concat(),
+        _ => [unpacked.record(index), format.ending()].concat(),
     };
     decode_one(format, &bytes, Location { name: "body", line: 1 }).ok()
 }

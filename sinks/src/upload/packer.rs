@@ -172,14 +172,15 @@ impl Packer {
         let offset = self.begin(lane).plain.len();
         let open = &mut self.lanes[lane];
         self.encoder.encode(record, &mut open.plain)?;
-        let length = open.plain.len() - offset - 1;
+        let ending = self.encoder.ending().len();
+        let length = open.plain.len() - offset - ending;
         if length > MAX_RECORD_BYTES {
             open.plain.truncate(offset);
             return Err(format!("it is {length} bytes long, and {MAX_RECORD_BYTES} are allowed in a body"));
         }
         if self.framing != Framing::Lines {
             // Instead of the line end.
-            open.plain.pop();
+            open.plain.truncate(offset + length);
             open.plain.push(b',');
         }
         let (offset, length) = (offset as u32, length as u32);

@@ -151,7 +151,7 @@ pub enum Framing {
     /// One JSON array.
     #[default]
     Array,
-    /// One record a line: NDJSON, rows of CSV.
+    /// One record a line: NDJSON, rows of CSV. Of MessagePack, one behind the other.
     Lines,
     /// One record a body.
     Single,
@@ -166,6 +166,8 @@ impl Framing {
     pub fn of(format: Format) -> &'static [Framing] {
         match format {
             Format::Csv | Format::InfluxDb => &[Framing::Lines],
+            // An array says first how many elements it has, which is not known before it is closed.
+            Format::Msgpack => &[Framing::Lines, Framing::Single],
             Format::Fhir => &[Framing::Transaction, Framing::Batch, Framing::Lines, Framing::Single],
             // JSON; or only read, so there are no bodies of it.
             _ => &[Framing::Array, Framing::Lines, Framing::Single],

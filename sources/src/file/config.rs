@@ -16,7 +16,7 @@ pub struct Config {
     #[serde(default)]
     pub follow: bool,
     /// The form of the files: `json` (NDJSON of the wire form), `csv`, or one of the dialects of `docs/formats`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Format::deserialize_read")]
     pub format: Format,
     /// Whether to reject a record with an unknown field, instead of keeping it in the metadata.
     #[serde(default)]

@@ -39,7 +39,7 @@ pub struct Config {
     pub path: String,
     /// What bodies are written in: `json`, an array of records or one record after the other (NDJSON), which is the default, or
     /// one of the dialects of `docs/formats`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Format::deserialize_read")]
     pub format: Format,
     /// When a body is acknowledged: once it is `durable`, the default (202), or once its records are `committed` (200).
     #[serde(default)]

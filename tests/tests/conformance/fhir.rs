@@ -249,8 +249,7 @@ const UNITS: &[&str] = &[
 const OTHERWISE: &[&str] = &["mmHg", "inHg", "degC", "degF", "deg"];
 
 /// Scenario: the code of each unit, of each type in the catalogue's unit, and conversions between all units that measure the same.
-/// Guarantees: G4: a library for UCUM knows every code, and converts as we do, to the last digit but one where it rounds on
-/// its way.
+/// Guarantees: G4: a library for UCUM knows every code, and converts as we do, but for what it rounds on its way.
 #[test]
 fn codes_are_those_of_ucum() {
     let Some(node) = Node::find() else { return };
@@ -291,7 +290,8 @@ fn codes_are_those_of_ucum() {
         compared += 1;
         let apart = ((ours - theirs) / ours).abs();
         let is_otherwise = OTHERWISE.contains(from) || OTHERWISE.contains(to);
-        // It multiplies and divides by factors that were rounded: a few units in the last place.
+        // Ours is the double nearest to the exact result (core/src/unit/tests/exact.rs); theirs is not: it multiplies and divides by
+        // factors that were rounded, which takes it a few units in the last place away.
         let bound = if is_otherwise { 1e-5 } else { 8.0 * f64::EPSILON };
         assert!(apart <= bound, "{value} {from} is {ours} {to} here and {theirs} there");
     }

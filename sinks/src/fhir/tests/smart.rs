@@ -2,7 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PublicKeyData};
-use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P384_SHA384_FIXED, KeyPair as _, RSA_PKCS1_2048_8192_SHA384, RsaKeyPair, UnparsedPublicKey,
+};
+use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
 use super::*;
 use crate::http::tests::server::status;
@@ -60,6 +63,44 @@ async fn assertions_are_exchanged_for_tokens() {
         ids.push(claims["jti"].as_str().unwrap().to_owned());
     }
     assert_ne!(ids[0], ids[1]);
+}
+
+/// A key of RSA in both forms that people have it in: made by `openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048` and
+/// `openssl rsa -traditional`, for this test, and of no use elsewhere.
+const RSA: [&str; 2] = [include_str!("rsa.pkcs8.pem"), include_str!("rsa.pkcs1.pem")];
+
+/// Scenario: a key of RSA, in either form. Guarantees: the assertion says `RS384`, its signature is the key's, and is none of
+/// anything else.
+#[tokio::test]
+async fn keys_of_rsa_sign_too() {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(RSA[0].as_bytes()).unwrap();
+    let pair = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
+    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA384, pair.public_key().as_ref());
+    for pem in RSA {
+        let server = Server::plain(|request, _| match request.path.as_str() {
+            "/token" => answer(200, json!({ "access_token": "t", "expires_in": 300 })),
+            _ => status(200),
+        })
+        .await;
+        let smart = json!({ "token_url": format!("{}/token", server.url()), "client_id": "afferent", "private_key": pem });
+        let around = Surroundings::new();
+        let config = config(json!({ "url": format!("{}/fhir", server.url()), "auth": { "smart": smart } }));
+        let mut transport = FhirServer::new(config);
+        transport.open(&around.sink(None, 1)).await.unwrap();
+        assert_eq!(transport.send(&body(1)).await, Outcome::Delivered);
+        let seen = server.seen();
+        let assertion = form_urlencoded::parse(&seen[0].body)
+            .find_map(|(key, value)| (key == "client_assertion").then(|| value.into_owned()))
+            .unwrap();
+        let (signed, signature) = assertion.rsplit_once('.').unwrap();
+        let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        public.verify(signed.as_bytes(), &signature).unwrap();
+        let header = URL_SAFE_NO_PAD.decode(signed.split('.').next().unwrap()).unwrap();
+        assert_eq!(serde_json::from_slice::<Json>(&header).unwrap(), json!({ "alg": "RS384", "typ": "JWT" }));
+        assert!(public.verify(&signed.as_bytes()[1..], &signature).is_err());
+        signature[7] ^= 1;
+        assert!(public.verify(signed.as_bytes(), &signature).is_err());
+    }
 }
 
 /// Scenario: what is no key that SMART signs with. Guarantees: G8 and G11, it is told, nothing is sent, and the key is not shown.

@@ -115,3 +115,34 @@ fn a_body_may_be_one_record() {
         }
     }
 }
+
+/// Scenario: records as MessagePack, one behind the other and as bodies of one. Guarantees: G4, each body is its records to its last
+/// byte, and each place in it is one of them, so that a refused body can be halved and its record be put in again.
+#[test]
+fn bodies_of_messagepack_are_records_one_behind_the_other() {
+    use afferent_formats::{Location, decode_one, msgpack::is_whole};
+    for (framing, bodies) in [(Framing::Lines, 1), (Framing::Single, 3)] {
+        let settings = Settings { format: Format::Msgpack, framing, lanes: 1, ..Settings::default() };
+        let mut packer = Packer::new(&settings).unwrap();
+        let (mut closed, mut rejects) = (Vec::new(), Vec::new());
+        let records: Vec<Record> = (0..3).map(|number| record(number, Some("ada"))).collect();
+        for record in &records {
+            packer.push(record, &mut closed, &mut rejects);
+        }
+        packer.finish(&mut closed);
+        assert_eq!((closed.len(), rejects.len()), (bodies, 0));
+        let mut found = Vec::new();
+        for draft in &closed {
+            assert!(is_whole(&draft.plain));
+            assert_eq!(
+                draft.plain.len(),
+                draft.places.iter().map(|place| place.length as usize).sum::<usize>()
+            );
+            for place in &draft.places {
+                let bytes = &draft.plain[place.offset as usize..(place.offset + place.length) as usize];
+                found.push(decode_one(Format::Msgpack, bytes, Location { name: "body", line: 1 }).unwrap());
+            }
+        }
+        assert_eq!(found, records);
+    }
+}

@@ -1,6 +1,9 @@
 //! Vendors' webhooks: who is let in, challenges, and answers as they expect them.
 //!
-//! The signatures were made by another program (Python's `hmac`), over the bodies as they stand here.
+//! The signatures were made by another program, over the bodies as they stand here: Python's
+//! `hmac.new(key, prefix + body, hashlib.sha256).digest()`, with `hashlib.sha1` for Fitbit, in hex or base64 as the vendor has it. The
+//! key is the secret, for Fitbit with `&` behind it, for Svix the base64 behind `whsec_`; the prefix is what the table of
+//! [`vendor`](super::super::vendor) says is signed before the body.
 
 use serde_json::json;
 
@@ -105,6 +108,18 @@ const VECTORS: &[Vector] = &[
             ("svix-id", "msg_1"),
             ("svix-timestamp", "1748736000"),
             ("svix-signature", "v1,9/9GQ7DSp296B4Md4aHMOEioAPhRQ2/XEA31/GBCwl8="),
+        ],
+        signature: "svix-signature",
+        answers: (202, 401),
+    },
+    Vector {
+        format: "open_wearables",
+        secret: WHSEC,
+        body: r#"{"type":"sleep.created","data":{"user_id":"o","start_time":"2025-06-01T00:00:00Z"}}"#,
+        headers: &[
+            ("svix-id", "msg_2"),
+            ("svix-timestamp", "1748736000"),
+            ("svix-signature", "v1,U7Gk2Z/kVA+CNNIsRwnenKormM0m3WNnSwHxTa4J7WY="),
         ],
         signature: "svix-signature",
         answers: (202, 401),
