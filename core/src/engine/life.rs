@@ -313,7 +313,7 @@ where
         Ok(())
     }
 
-    fn changed(&mut self) {
+    pub(super) fn changed(&mut self) {
         self.tally.changed = true;
         // Whoever asks meanwhile must not be told what was true before.
         if std::mem::take(&mut self.idle) && self.control.status.activity == Activity::Idle {
