@@ -324,6 +324,42 @@ fn the_same_as_by_hand() {
     }
 }
 
+/// Scenario: a checkpoint after each record, with less room than there are records; it dies once, in the epoch of each of them.
+/// Guarantees: G1, G2, G5; every checkpoint has in it what it had without the death, revisions too.
+#[test]
+fn a_death_in_any_epoch_changes_nothing() {
+    let make = || join(&Config { max_samples: 60, ..config(&["HeartRate", "ActiveEnergyBurned"]) });
+    let records = feed(120, 11);
+    let epoch = |stage: &mut Join, record: &Record| {
+        let (mut at_once, later) = run(stage, std::slice::from_ref(record));
+        at_once.extend(later);
+        at_once
+    };
+    let mut whole = make();
+    let expected: Vec<Vec<Record>> = records.iter().map(|record| epoch(&mut whole, record)).collect();
+    let is_joined = |record: &&Record| told(record, "afferent.joined.HeartRate.count").is_some();
+    assert!(expected.iter().flatten().filter(is_joined).count() > 3);
+    for death in 0..records.len() {
+        let (mut stage, mut rows) = (make(), BTreeMap::new());
+        for (at, record) in records.iter().enumerate() {
+            if at == death {
+                epoch(&mut stage, record);
+                stage = make();
+                let state: StateRows = Box::new(rows.clone().into_iter().map(Ok));
+                stage.restore(state).unwrap();
+            }
+            assert_eq!(epoch(&mut stage, record), expected[at], "it died in {death}, now {at}");
+            let Snapshot::Delta(changes) = stage.snapshot().unwrap() else { continue };
+            for (key, value) in changes {
+                match value {
+                    Some(value) => rows.insert(key, value),
+                    None => rows.remove(&key),
+                };
+            }
+        }
+    }
+}
+
 /// Scenario: more records than may be held, and those that come late then. Guarantees: G7, G11; the oldest come out for the last
 /// time and are forgotten, and what is late passes, or is a dead letter.
 #[test]
