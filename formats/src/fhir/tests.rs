@@ -125,7 +125,7 @@ fn a_whole_observation() {
 fn shared_metadata_are_each_record_s_own() {
     let said = |number: u32| -> Arc<afferent_core::Metadata> {
         // Every seventh has nothing to say.
-        let text = if number % 7 == 0 { String::new() } else { format!("said {number}") };
+        let text = if number.is_multiple_of(7) { String::new() } else { format!("said {number}") };
         Arc::new([("key".into(), MetaValue::String(text.as_str().into()))].into_iter().collect())
     };
     let shared: Vec<_> = (0..80).map(said).collect();
