@@ -2,10 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{
-    super::{KNOWN, fraction::Fraction},
-    *,
-};
+use super::super::{Conversion, KNOWN, Unit, fraction::Fraction};
 
 /// A whole number in two's complement, the lowest digits first: wider than any product that is compared here.
 #[derive(Clone, Copy, PartialEq, Eq)]
