@@ -1,11 +1,9 @@
 //! [`Table`]: rows by key that know what changed.
 
-use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    hash::Hash,
-};
+use std::{collections::HashSet, hash::Hash};
 
 use afferent_core::{RecordId, Result};
+use indexmap::{IndexMap, map::Entry};
 
 use super::row::{Row, damaged, read};
 
@@ -14,6 +12,9 @@ pub(crate) type Tag = u8;
 
 /// A changed row, as a snapshot has it.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// All rows are passed over if one of so many has changed: looking one up costs about as much as passing over eight.
+const MANY: usize = 8;
 
 /// How many stale entries the list of changes may have beside as many as there are rows.
 const STALE: usize = 1024;
@@ -81,7 +82,8 @@ struct Slot<R> {
 #[derive(Clone, Debug)]
 pub(crate) struct Table<K, R> {
     tag: Tag,
-    slots: HashMap<K, Slot<R>, foldhash::fast::RandomState>,
+    /// In one piece of memory, so that a checkpoint after which most have changed passes over it instead of looking each up.
+    slots: IndexMap<K, Slot<R>, foldhash::fast::RandomState>,
     /// Every key that changed and is there, and some that are not any more.
     changed: Vec<K>,
     /// Keys that the checkpoint has and that are gone.
@@ -90,7 +92,7 @@ pub(crate) struct Table<K, R> {
 
 impl<K: Key, R: Row> Table<K, R> {
     pub(crate) fn new(tag: Tag) -> Table<K, R> {
-        Table { tag, slots: HashMap::default(), changed: Vec::new(), gone: HashSet::default() }
+        Table { tag, slots: IndexMap::default(), changed: Vec::new(), gone: HashSet::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -136,7 +138,7 @@ impl<K: Key, R: Row> Table<K, R> {
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<R> {
-        let slot = self.slots.remove(key)?;
+        let slot = self.slots.swap_remove(key)?;
         if slot.saved {
             self.gone.insert(*key);
         }
@@ -177,10 +179,21 @@ impl<K: Key, R: Row> Table<K, R> {
         for key in self.gone.drain() {
             changes.push((key_bytes(self.tag, &key), None));
         }
-        for key in self.changed.drain(..) {
-            if let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.changed) {
+        let tag = self.tag;
+        let mut save = |key: &K, slot: &mut Slot<R>| {
+            if slot.changed {
                 (slot.saved, slot.changed) = (true, false);
-                changes.push((key_bytes(self.tag, &key), Some(slot.row.to_bytes())));
+                changes.push((key_bytes(tag, key), Some(slot.row.to_bytes())));
+            }
+        };
+        if self.changed.len() >= self.slots.len() / MANY {
+            self.changed.clear();
+            self.slots.iter_mut().for_each(|(key, slot)| save(key, slot));
+            return;
+        }
+        for key in self.changed.drain(..) {
+            if let Some(slot) = self.slots.get_mut(&key) {
+                save(&key, slot);
             }
         }
     }
