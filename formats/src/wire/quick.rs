@@ -20,7 +20,7 @@ use crate::{
 /// usual, an escape in a text, a key that nobody knows or that comes twice, or is no record at all.
 pub(super) fn read(text: &str, cx: &mut Context) -> Option<Record> {
     let (mut json, mut draft) = (Quick::new(text), Draft::default());
-    let (mut source, mut device, mut start) = (None, None, "");
+    let (mut source, mut device, mut start) = (None, None, None);
     let mut seen = 0_u32;
     json.enter(b'{')?;
     while let Some(key) = json.key(seen == 0)? {
@@ -40,9 +40,9 @@ pub(super) fn read(text: &str, cx: &mut Context) -> Option<Record> {
             _ => {
                 let text = json.plain_text()?;
                 match field {
-                    Field::Start => start = text,
+                    Field::Start => start = Some(text),
                     // Of most records: they are of an instant.
-                    Field::End if text == start => {
+                    Field::End if start == Some(text) => {
                         draft.end = draft.start;
                         continue;
                     }

@@ -91,6 +91,14 @@ fn one_pass_reads_what_serde_json_reads() {
     assert!(read.get() * 5 > all.get(), "{read:?} of {all:?}");
 }
 
+/// Scenario: an end of no characters before the start. Guarantees: it is refused in both ways of reading, not taken for an instant.
+#[test]
+fn an_empty_end_is_no_end() {
+    let text = r#"{"id":"00000000-0000-4000-8000-000000000001","type":"HeartRate","end":"","start":"2025-01-01T08:00:00Z","value":60,"unit":"count/min"}"#;
+    assert!(quick::read(text, &mut Context::new(DecoderOptions::default())).is_none());
+    assert!(WireDecoder::new(DecoderOptions::default()).decode_any(text).is_err());
+}
+
 /// Scenario: any number as a quantity. Guarantees: G4, the same bits come back (equality would not tell -0
 /// from 0).
 #[test]
