@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use afferent_core::{Record, RecordId};
 
-use crate::transforms::{
-    keyed::{Get, Put, Row, Sample},
-    window::clock::Clock,
-};
+use crate::transforms::keyed::{Clock, Get, Put, Row, Sample};
 
 /// What is held of a key. That of the key alone has what lasts; that of the key with a type and a unit has its samples.
 #[derive(Clone, Debug)]

@@ -52,10 +52,7 @@ use self::{
     config::Plan,
     lane::{Lane, Lasting},
 };
-use super::{
-    keyed::{Basis, Groups, MAX_GROUPS, Sample, Table, Tally, damaged, delta, each_row},
-    window::clock::Sources,
-};
+use super::keyed::{Basis, Groups, MAX_GROUPS, Sample, Sources, Table, Tally, damaged, delta, each_row};
 
 /// Rows of groups.
 const GROUPS: u8 = 1;

@@ -16,6 +16,7 @@
 //! deleted id never comes back, because stores keep tombstones: the result that takes its place has another *life*, which is
 //! part of its id.
 
+mod clock;
 mod groups;
 mod identity;
 mod row;
@@ -23,10 +24,12 @@ mod sample;
 mod saved;
 mod shown;
 mod slices;
+mod source;
 mod table;
 mod tally;
 
 pub(super) use self::{
+    clock::Clock,
     groups::{Groups, MAX_GROUPS},
     identity::Identity,
     row::{Get, Put, Row, damaged, read},
@@ -34,6 +37,7 @@ pub(super) use self::{
     saved::{Basis, delta, each_row},
     shown::{Shown, digest},
     slices::Slices,
+    source::{Sources, source_digest},
     table::Table,
     tally::Tally,
 };

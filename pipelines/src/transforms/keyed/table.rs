@@ -13,7 +13,7 @@ pub(crate) type Tag = u8;
 /// A changed row, as a snapshot has it.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
-/// All rows are passed over if one of so many has changed: looking one up costs about as much as passing over eight.
+/// All rows are passed over if at least one of so many has changed: passing over a row is much less than looking one up.
 const MANY: usize = 8;
 
 /// How many stale entries the list of changes may have beside as many as there are rows.

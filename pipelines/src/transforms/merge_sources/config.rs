@@ -8,13 +8,12 @@ use afferent_core::{
     kind::{Aggregation, KindClass},
 };
 use serde::Deserialize;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
     cel::unknown_type,
     transforms::{
         at,
-        keyed::{Basis, check_samples},
+        keyed::{Basis, check_samples, source_digest},
         window::Late,
     },
 };
@@ -131,7 +130,7 @@ impl Plan {
         let sources = record.kind.and_then(|kind| self.priority.get(&kind)).map_or(&[][..], Vec::as_slice);
         let Some(origin) = &record.origin else { return (sources.len() as u32, 0) };
         let rank = sources.iter().position(|source| is(source, origin)).unwrap_or(sources.len());
-        (rank as u32, digest(origin))
+        (rank as u32, source_digest(origin))
     }
 }
 
@@ -150,15 +149,4 @@ fn is(source: &str, origin: &Origin) -> bool {
     origin.product.as_deref().is_some_and(|product| product.starts_with(source))
         || whole.into_iter().flatten().any(|text| &**text == source)
         || model == Some(source)
-}
-
-/// The same on any machine and in any release: between sources that nobody named it decides.
-fn digest(origin: &Origin) -> u64 {
-    let mut hash = Xxh3::new();
-    for text in [&origin.bundle, &origin.name, &origin.product] {
-        let text = text.as_deref().unwrap_or("");
-        hash.update(&(text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    }
-    hash.digest()
 }

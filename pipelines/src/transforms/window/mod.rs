@@ -29,7 +29,6 @@
 //!
 //! Records are counted as superseded when they are absorbed, and results as derived.
 
-pub(super) mod clock;
 mod config;
 mod function;
 mod holding;
@@ -45,13 +44,10 @@ use afferent_core::{
 };
 
 pub use self::config::{Config, Late, MAX_OVERLAP, MAX_REACH};
-use self::{
-    clock::{Clock, Sources},
-    config::{Plan, Shape},
-};
+use self::config::{Plan, Shape};
 use super::keyed::{
-    Basis, Get, Groups, Identity, MAX_GROUPS, Put, Row, Sample, Shown, Slices, Table, Tally, damaged, delta,
-    each_row,
+    Basis, Clock, Get, Groups, Identity, MAX_GROUPS, Put, Row, Sample, Shown, Slices, Sources, Table, Tally,
+    damaged, delta, each_row,
 };
 
 /// Rows of groups.

@@ -1,11 +1,6 @@
 //! Event time: how far the sources of a key are.
 
-use std::sync::Arc;
-
-use afferent_core::{Origin, Record};
-use xxhash_rust::xxh3::Xxh3;
-
-use crate::transforms::keyed::{Get, Put, Row};
+use super::row::{Get, Put, Row};
 
 /// How many sources of a key are told apart: a person has a phone, a watch and a few apps. With more, the one that is
 /// furthest behind is forgotten.
@@ -15,7 +10,7 @@ const MAX_SOURCES: usize = 32;
 ///
 /// It depends on the newest event time of each source only, never on the order between sources.
 #[derive(Clone, Debug)]
-pub(in crate::transforms) struct Clock {
+pub(crate) struct Clock {
     /// By source, its newest event time, in µs.
     sources: Vec<(u64, i64)>,
     /// In µs; it never goes back.
@@ -30,13 +25,13 @@ impl Default for Clock {
 
 impl Clock {
     #[inline]
-    pub(in crate::transforms) fn watermark(&self) -> i64 {
+    pub(crate) fn watermark(&self) -> i64 {
         self.watermark
     }
 
     /// A record of `source` with the event time `time` came; whether anything changed.
     #[inline]
-    pub(in crate::transforms) fn hear(&mut self, source: u64, time: i64, idle: i64, lateness: i64) -> bool {
+    pub(crate) fn hear(&mut self, source: u64, time: i64, idle: i64, lateness: i64) -> bool {
         match self.sources.iter_mut().find(|(known, _)| *known == source) {
             Some((_, newest)) if *newest >= time => return false,
             Some((_, newest)) => *newest = time,
@@ -58,7 +53,7 @@ impl Clock {
     }
 
     /// Moves the watermark on to `to`.
-    pub(super) fn raise(&mut self, to: i64) {
+    pub(crate) fn raise(&mut self, to: i64) {
         self.watermark = self.watermark.max(to);
     }
 }
@@ -78,39 +73,6 @@ impl Row for Clock {
         let sources = (0..count).map(|_| Some((from.u64()?, from.i64()?))).collect::<Option<_>>()?;
         Some(Clock { sources, watermark })
     }
-}
-
-/// Which source a record is of: the app and the product it ran on.
-#[derive(Clone, Debug, Default)]
-pub(in crate::transforms) struct Sources {
-    /// The origin of the last record: runs of one are the rule.
-    last: Option<(Arc<Origin>, u64)>,
-}
-
-impl Sources {
-    #[inline]
-    pub(in crate::transforms) fn of(&mut self, record: &Record) -> u64 {
-        let Some(origin) = &record.origin else { return 0 };
-        match &self.last {
-            Some((last, source)) if Arc::ptr_eq(last, origin) => *source,
-            _ => {
-                let source = digest(origin);
-                self.last = Some((origin.clone(), source));
-                source
-            }
-        }
-    }
-}
-
-/// The same on any machine and in any release: it is saved.
-fn digest(origin: &Origin) -> u64 {
-    let mut hash = Xxh3::new();
-    for text in [&origin.bundle, &origin.name, &origin.product] {
-        let text = text.as_deref().unwrap_or("");
-        hash.update(&(text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    }
-    hash.digest()
 }
 
 #[cfg(test)]
