@@ -161,7 +161,7 @@ impl<T> Plan<T> {
     fn read(&self, found: &mut Found<T>, has_one: bool, now: Timestamp) -> Result<Option<Said>> {
         let path = self.path.display();
         let io = |error: std::io::Error| {
-            let message = format!("can't read the table {path}: {error}");
+            let message = format!("can't read the table {path}: {error}; check the path and its permissions");
             match error.kind() {
                 std::io::ErrorKind::NotFound
                 | std::io::ErrorKind::PermissionDenied
@@ -206,7 +206,7 @@ impl<T> Plan<T> {
         let count = rows.len();
         let saved = keyed::Row::to_bytes(&Saved { basis: self.basis(), digest, rows });
         (found.next, found.digest, found.wrong) = (Some((table, saved)), Some(digest), None);
-        let notice = format!("read the table {path}: {count} rows");
+        let notice = format!("read the table {path}, rows: {count}");
         Ok(Some(Said { notice, alarm: alarm.map(|alarm| format!("{path}: {alarm}")) }))
     }
 }

@@ -200,7 +200,7 @@ fn a_bad_version_leaves_the_one_in_force() {
     );
     let (looked, version) = look_and_apply(&mut stage, table.after(1000));
     assert_eq!((looked.is_new, looked.alarm, version), (true, None, 2));
-    assert!(looked.notice.is_some_and(|notice| notice.ends_with("table.csv: 1 rows")));
+    assert!(looked.notice.is_some_and(|notice| notice.ends_with("table.csv, rows: 1")));
 
     table.version += 1;
     table.write("who,version\nada,3\nben\n");
