@@ -19,7 +19,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, StorageError};
 use super::{
     backend::Backend,
     caught::caught,
-    rows::{self, Failure},
+    rows::{self, Failure, Lost},
     tables::Tables,
 };
 
@@ -42,6 +42,8 @@ pub(super) struct DatabaseFile {
     commits: AtomicU64,
     /// See [`Backend::in_doubt`].
     in_doubt: Arc<AtomicBool>,
+    /// What was missing when it was opened.
+    lost: Lost,
 }
 
 #[derive(Debug)]
@@ -144,7 +146,7 @@ impl DatabaseFile {
         if !present {
             create(&*disk, &path, id)?;
         }
-        let file = DatabaseFile {
+        let mut file = DatabaseFile {
             disk,
             path,
             open: RwLock::new(None),
@@ -152,12 +154,19 @@ impl DatabaseFile {
             openings: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             in_doubt: Arc::default(),
+            lost: Lost { pipelines: true, definitions: true },
         };
         match file.try_read(rows::identity) {
             Ok(identity) => {
                 let (id, older) = identity?;
                 if older {
                     file.upgrade().map_err(|broken| OpenError::Failed(broken.error()))?;
+                }
+                match file.try_read(rows::lost) {
+                    Ok(lost) => file.lost = lost?,
+                    // Whoever comes to the damage is told, and of what is not found nobody knows whether it was there.
+                    Err(broken) if broken.is_damage() => {}
+                    Err(broken) => return Err(OpenError::Failed(broken.error())),
                 }
                 Ok((file, id))
             }
@@ -214,7 +223,7 @@ impl DatabaseFile {
             transaction.set_durability(redb::Durability::Immediate).map_err(redb::Error::from)?;
             let mut changed = false;
             {
-                let mut tables = Tables::open(&transaction).map_err(redb::Error::from)?;
+                let mut tables = Tables::open(&transaction, self.lost).map_err(redb::Error::from)?;
                 for index in 0..parts {
                     part = Some(index);
                     changed |= work(index, &mut tables)?;

@@ -20,7 +20,9 @@
 //!
 //! **Integrity.** Every value carries a CRC-32C over itself and its key. A damaged checkpoint falls back to the
 //! one before it (see [`Loaded`](afferent_core::checkpoint::Loaded)); a damaged state row is an error of kind
-//! `State`. The layout has a version; a newer one is refused.
+//! `State`. Rows that can't be found any more are missed, too: how many pipelines and definitions there are is counted, and
+//! while some are lost none is begun as if it had never been, unless somebody asks for it. The layout has a version; a newer one is
+//! refused.
 //!
 //! **Cost.** A save costs what changed, not what is held: versions of rows that a save supersedes are listed under
 //! its epoch, and dropped once the oldest kept checkpoint has reached it.

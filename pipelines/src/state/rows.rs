@@ -4,7 +4,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | name | `schema`: u16 big-endian; `store`: 16 bytes |
+//! | `meta` | name | `schema`: u16 big-endian; `store`: 16 bytes; `pipelines`, `definitions`: u64 big-endian, how many rows that table has |
 //! | `pipelines` | pipeline | [`Head`] |
 //! | `checkpoints` | pipeline, epoch | length (u32 big-endian) of the [`Digests`], these, [`Checkpoint::to_bytes`] |
 //! | `states` | pipeline, stage, key, epoch | one byte that says whether the key is there, and its bytes |
@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 
 use afferent_core::{Checkpoint, Epoch, Error, Generation, Name, Position, Result, StoreId};
 use redb::{
-    ReadTransaction, ReadableTable, StorageError, TableDefinition, TableError, Value, WriteTransaction,
+    ReadTransaction, ReadableTable, ReadableTableMetadata, StorageError, Table, TableDefinition, TableError,
+    TableHandle, Value, WriteTransaction,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -29,7 +30,7 @@ use super::{
 };
 
 /// Version of the layout. A database of a newer one is refused.
-pub(super) const SCHEMA: u16 = 3;
+pub(super) const SCHEMA: u16 = 4;
 
 pub(super) type ByName = TableDefinition<'static, &'static str, &'static [u8]>;
 pub(super) type ByEpoch = TableDefinition<'static, (&'static str, u64), &'static [u8]>;
@@ -109,10 +110,8 @@ pub(super) struct Head {
 
 /// Makes the tables of a new database.
 pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<(), redb::Error> {
+    transaction.open_table(META)?.insert("store", seal(&[b"store"], &id.0).as_slice())?;
     put_schema(transaction)?;
-    let mut meta = transaction.open_table(META)?;
-    meta.insert("store", seal(&[b"store"], &id.0).as_slice())?;
-    transaction.open_table(PIPELINES)?;
     transaction.open_table(CHECKPOINTS)?;
     transaction.open_table(STATES)?;
     transaction.open_table(SUPERSEDED)?;
@@ -120,15 +119,95 @@ pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<
     transaction.open_table(LETTERS_BY_RECORD)?;
     transaction.open_table(RETRIED)?;
     transaction.open_table(ACKNOWLEDGED)?;
-    transaction.open_table(DEFINITIONS)?;
     Ok(())
 }
 
-/// Says that the layout is this program's: what an older one left is read as it is.
+/// Says that the layout is this program's: what an older one left is read as it is, once its rows are counted.
 pub(super) fn put_schema(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut meta = transaction.open_table(META)?;
     meta.insert("schema", seal(&[b"schema"], &SCHEMA.to_be_bytes()).as_slice())?;
+    for table in [PIPELINES, DEFINITIONS] {
+        let rows = transaction.open_table(table)?.len()?;
+        put_count(&mut meta, table, rows)?;
+    }
     Ok(())
+}
+
+/// Tables of which rows are lost: their keys are damaged, or the pages that lead to them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    /// Whether pipelines may have been claimed that are not known any more.
+    pub(super) pipelines: bool,
+    /// Whether there were definitions that are gone.
+    pub(super) definitions: bool,
+}
+
+/// Looks for rows that are lost.
+pub(super) fn lost(transaction: &ReadTransaction) -> Result<Lost, Failure> {
+    let meta = transaction.open_table(META)?;
+    let lost = |table| Ok::<_, Failure>(missing(&meta, &transaction.open_table(table)?, table)? > 0);
+    Ok(Lost { pipelines: lost(PIPELINES)?, definitions: lost(DEFINITIONS)? })
+}
+
+/// How many of those that were put into `table`, whose rows are `rows`, are not found there, or damaged. Takes time in proportion
+/// to them.
+pub(super) fn missing(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    rows: &impl ReadableTable<&'static str, &'static [u8]>,
+    table: ByName,
+) -> Result<u64, StorageError> {
+    Ok(count(meta, table)?.saturating_sub(found(rows)?))
+}
+
+/// How many rows are found under the name that they were put under.
+fn found(rows: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64, StorageError> {
+    let mut found = 0;
+    for row in rows.iter()? {
+        let name = row?.0;
+        let row = rows.get(name.value())?;
+        let whole = row.is_some_and(|row| unseal(&[name.value().as_bytes()], row.value()).is_some());
+        found += u64::from(whole);
+    }
+    Ok(found)
+}
+
+/// How many rows were put into `table`.
+fn count(meta: &impl ReadableTable<&'static str, &'static [u8]>, table: ByName) -> Result<u64, StorageError> {
+    Ok(u64::from_be_bytes(meta_value(meta, table.name())?))
+}
+
+fn put_count(
+    meta: &mut Table<'_, &'static str, &'static [u8]>,
+    table: ByName,
+    count: u64,
+) -> Result<(), StorageError> {
+    let row = seal(&[table.name().as_bytes()], &count.to_be_bytes());
+    meta.insert(table.name(), row.as_slice())?;
+    Ok(())
+}
+
+/// Counts a row that `rows`, which are those of `table`, did not have before. If some are lost it is taken for one of them, so that
+/// they are missed no longer once they were all put there again.
+pub(super) fn count_new(
+    meta: &mut Table<'_, &'static str, &'static [u8]>,
+    rows: &impl ReadableTable<&'static str, &'static [u8]>,
+    table: ByName,
+    lost: bool,
+) -> Result<(), StorageError> {
+    let before = count(meta, table)?;
+    if !lost || found(rows)? > before {
+        put_count(meta, table, before + 1)?;
+    }
+    Ok(())
+}
+
+/// Counts a row that `table` has no longer.
+pub(super) fn count_removed(
+    meta: &mut Table<'_, &'static str, &'static [u8]>,
+    table: ByName,
+) -> Result<(), StorageError> {
+    let before = count(meta, table)?;
+    put_count(meta, table, before.saturating_sub(1))
 }
 
 /// Checks the layout's version and gives the store's id, and whether the layout is older. Damage to either is damage
@@ -147,7 +226,7 @@ pub(super) fn identity(transaction: &ReadTransaction) -> Result<(StoreId, bool),
 
 fn meta_value<const N: usize>(
     meta: &impl ReadableTable<&'static str, &'static [u8]>,
-    name: &'static str,
+    name: &str,
 ) -> Result<[u8; N], StorageError> {
     let row = meta.get(name)?;
     let value = row.as_ref().and_then(|row| unseal(&[name.as_bytes()], row.value())?.try_into().ok());
@@ -187,6 +266,13 @@ pub(super) fn head(
 /// What is said of a damaged or missing head.
 pub(super) fn damaged_head(pipeline: &str) -> String {
     damaged(&format!("the row of pipeline `{pipeline}`"))
+}
+
+/// What is said of a pipeline that nothing is known of, while the rows of some are lost.
+pub(super) fn lost_head(pipeline: &str) -> String {
+    format!(
+        "rows of pipelines were lost from the state database, and pipeline `{pipeline}` may be one of them; restore it from a backup, or start over with `--from-start`"
+    )
 }
 
 /// Refuses what an older claim asks for.

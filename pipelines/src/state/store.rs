@@ -28,8 +28,8 @@ use super::{
     letters,
     reserve::Reserve,
     rows::{
-        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, LETTERS_BY_RECORD, PIPELINES,
-        STATES,
+        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, LETTERS_BY_RECORD, META,
+        PIPELINES, STATES,
     },
     seal::unseal,
     tables::Tables,
@@ -139,9 +139,18 @@ impl RedbStore {
         .await
     }
 
-    /// All definitions, by name; a damaged one is an error in its place.
+    /// All definitions, by name; a damaged one is an error in its place, and if some are lost that is one at the end.
     pub async fn definitions(&self) -> Result<Vec<Result<StoredDefinition>>> {
-        self.read(|transaction| Ok(definition::all(&transaction.open_table(DEFINITIONS)?)?)).await
+        self.read(|transaction| {
+            let (meta, rows) = (transaction.open_table(META)?, transaction.open_table(DEFINITIONS)?);
+            let mut all = definition::all(&rows)?;
+            let damaged = all.iter().filter(|definition| definition.is_err()).count() as u64;
+            if rows::missing(&meta, &rows, DEFINITIONS)? > damaged {
+                all.push(Err(definition::lost()));
+            }
+            Ok(all)
+        })
+        .await
     }
 
     /// Completes what is queued and closes the database; later calls fail. Dropping the store closes it, too, but

@@ -18,14 +18,17 @@ use super::{
     digest::{Digest, Digests},
     rows::{
         self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, GONE, Head, LETTERS_BY_RECORD,
-        LetterKey, PIPELINES, RETRIED, RecordLetterKey, RetriedKey, STATES, SUPERSEDED, StateKey, THERE,
-        Version,
+        LetterKey, Lost, META, PIPELINES, RETRIED, RecordLetterKey, RetriedKey, STATES, SUPERSEDED, StateKey,
+        THERE, Version,
     },
     seal::{seal, unseal},
 };
 
 /// The tables of one write transaction.
 pub(super) struct Tables<'t> {
+    /// What was missing when the database was opened.
+    lost: Lost,
+    meta: Table<'t, &'static str, &'static [u8]>,
     pub(super) pipelines: Table<'t, &'static str, &'static [u8]>,
     checkpoints: Table<'t, (&'static str, u64), &'static [u8]>,
     states: Table<'t, StateKey, &'static [u8]>,
@@ -41,8 +44,10 @@ pub(super) struct Tables<'t> {
 type Superseded = Vec<(Name, Vec<u8>, u64)>;
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction, lost: Lost) -> Result<Tables<'t>, TableError> {
         Ok(Tables {
+            lost,
+            meta: transaction.open_table(META)?,
             pipelines: transaction.open_table(PIPELINES)?,
             checkpoints: transaction.open_table(CHECKPOINTS)?,
             states: transaction.open_table(STATES)?,
@@ -76,7 +81,12 @@ impl<'t> Tables<'t> {
             Ok(None) if among.is_some() && rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
                 return Err(Error::fenced("the pipeline was never claimed").into());
             }
-            Ok(None) if rows::epochs(&self.checkpoints, pipeline)?.is_empty() => Head::default(),
+            Ok(None) if rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
+                if self.pipelines_lost()? {
+                    return Err(Error::state(rows::lost_head(pipeline)).into());
+                }
+                Head::default()
+            }
             Ok(None) => {
                 tracing::error!("{}; going on under a far higher generation", rows::damaged_head(pipeline));
                 self.lost_head(pipeline, now)?
@@ -181,9 +191,11 @@ impl<'t> Tables<'t> {
     /// See [`CheckpointStore::forget`](afferent_core::CheckpointStore::forget).
     pub(super) fn forget(&mut self, pipeline: &Name, now: Timestamp) -> Result<(), Failure> {
         let head = match rows::head(&self.pipelines, pipeline) {
-            Ok(None) => return Ok(()),
             Ok(Some(head)) => head,
-            Err(Failure::Refused(_)) => self.lost_head(pipeline, now)?,
+            Ok(None) if !self.pipelines_lost()? && rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
+                return Ok(());
+            }
+            Ok(None) | Err(Failure::Refused(_)) => self.lost_head(pipeline, now)?,
             Err(broken) => return Err(broken),
         };
         let all = (pipeline.as_str(), 0)..=(pipeline.as_str(), u64::MAX);
@@ -228,7 +240,10 @@ impl<'t> Tables<'t> {
     /// Stores a definition.
     pub(super) fn define(&mut self, pipeline: &Name, row: &DefinitionRow) -> Result<(), Failure> {
         let bytes = rows::pack(row)?;
-        self.definitions.insert(pipeline.as_str(), seal(&[pipeline.as_bytes()], &bytes).as_slice())?;
+        let row = seal(&[pipeline.as_bytes()], &bytes);
+        if self.definitions.insert(pipeline.as_str(), row.as_slice())?.is_none() {
+            rows::count_new(&mut self.meta, &self.definitions, DEFINITIONS, self.lost.definitions)?;
+        }
         Ok(())
     }
 
@@ -241,15 +256,25 @@ impl<'t> Tables<'t> {
 
     /// Removes a definition.
     pub(super) fn undefine(&mut self, pipeline: &Name) -> Result<(), Failure> {
-        self.definitions.remove(pipeline.as_str())?;
+        if self.definitions.remove(pipeline.as_str())?.is_some() {
+            rows::count_removed(&mut self.meta, DEFINITIONS)?;
+        }
         Ok(())
     }
 
     pub(super) fn put_head(&mut self, pipeline: &Name, head: &Head) -> Result<(), Failure> {
         // Plain data; a refusal after changes would break the rule above, and this one can't happen.
         let bytes = rows::pack(head)?;
-        self.pipelines.insert(pipeline.as_str(), seal(&[pipeline.as_bytes()], &bytes).as_slice())?;
+        let row = seal(&[pipeline.as_bytes()], &bytes);
+        if self.pipelines.insert(pipeline.as_str(), row.as_slice())?.is_none() {
+            rows::count_new(&mut self.meta, &self.pipelines, PIPELINES, self.lost.pipelines)?;
+        }
         Ok(())
+    }
+
+    /// Whether a pipeline that is not known may have been, and its row was lost.
+    fn pipelines_lost(&self) -> Result<bool, StorageError> {
+        Ok(self.lost.pipelines && rows::missing(&self.meta, &self.pipelines, PIPELINES)? > 0)
     }
 
     /// A head in place of a damaged one. Its generation must be above every one that was given out: no pipeline is

@@ -104,6 +104,8 @@ async fn the_first_layout_is_read() {
     let head = seal::seal(&[b"a"], &rows::pack(&head).unwrap());
     damage(&disk, rows::PIPELINES, "a", |value| *value = head);
     damage(&disk, rows::META, "schema", |value| *value = seal::seal(&[b"schema"], &[0, 1]));
+    remove(&disk, rows::META, "pipelines");
+    remove(&disk, rows::META, "definitions");
     let database = raw(&disk);
     let transaction = database.begin_write().unwrap();
     transaction.delete_table(rows::LETTERS_BY_RECORD).unwrap();
@@ -183,6 +185,54 @@ async fn damaged_rows_are_never_given_out() {
     let generation = store.claim(&name).await.unwrap();
     let refused = store.save(store_contract::save("a", generation, 20, Snapshot::Unchanged)).await;
     assert!(refused.unwrap_err().kind().is_retryable(), "the next try loads, and falls back");
+}
+
+/// Scenario: everything that is known of one pipeline of three is lost, and the definition of another. Guarantees: G5: that is told;
+/// neither is the one begun anew as if it had never been, nor any other that may be it, unless somebody asks for it; then nothing
+/// is missed any more.
+#[tokio::test]
+async fn lost_rows_are_missed() {
+    let disk = sim_disk(1);
+    let store = open_sim(&disk).await;
+    for name in ["a", "b", "c"] {
+        save_epochs(&store, name, 0..3).await;
+        store.define(&Name::from(name), None, Desired::Running).await.unwrap();
+    }
+    store.close().await.unwrap();
+    remove(&disk, rows::PIPELINES, "b");
+    (0..3).for_each(|epoch| remove(&disk, rows::CHECKPOINTS, ("b", epoch)));
+    remove(&disk, rows::DEFINITIONS, "c");
+
+    for _ in 0..2 {
+        let store = open_sim(&disk).await;
+        for name in ["b", "new"] {
+            let error = store.claim(&Name::from(name)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::State);
+            assert!(error.message().contains("--from-start"), "{error}");
+        }
+        for name in ["a", "c"] {
+            assert_eq!(resume(&store, name).await.unwrap().unwrap().checkpoint.epoch, Epoch(2));
+        }
+        let definitions = store.definitions().await.unwrap();
+        assert_eq!(definitions.len(), 3);
+        assert!(definitions[2].as_ref().unwrap_err().message().contains("apply"), "{definitions:?}");
+    }
+    let store = open_sim(&disk).await;
+    store.forget(&Name::from("b")).await.unwrap();
+    assert!(resume(&store, "b").await.unwrap().is_none());
+    assert!(
+        store.claim(&Name::from("b")).await.unwrap() > Generation(1 << 30),
+        "sinks may know the lost one"
+    );
+    store.define(&Name::from("c"), None, Desired::Running).await.unwrap();
+    for _ in 0..2 {
+        let store = open_sim(&disk).await;
+        assert!(resume(&store, "new").await.unwrap().is_none());
+        store.define(&Name::from("new"), None, Desired::Running).await.unwrap();
+        assert!(store.definitions().await.unwrap().iter().all(Result::is_ok));
+        store.undefine(&Name::from("new")).await.unwrap();
+        assert!(store.definitions().await.unwrap().iter().all(Result::is_ok));
+    }
 }
 
 /// Scenario: a checkpoint, and then the whole database, was written by a newer version. Guarantees: refused with kind
