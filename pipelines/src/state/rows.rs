@@ -374,14 +374,13 @@ pub(super) fn state(
     mut take: impl FnMut(&[u8], &[u8]),
 ) -> Result<Digest, Failure> {
     let mut digest = Digest::default();
-    // Of the key at hand: the sealed value of its newest version so far.
-    let mut newest: Option<(Vec<u8>, u64, Vec<u8>)> = None;
-    let mut give = |newest: Option<(Vec<u8>, u64, Vec<u8>)>| -> Result<(), Failure> {
-        let Some((key, epoch, sealed)) = newest else { return Ok(()) };
-        match unseal(&state_key(pipeline, stage, &key, &epoch.to_be_bytes()), &sealed) {
+    // Of the key at hand: itself, the epoch of its newest version so far, and that version's sealed value.
+    let (mut key, mut newest, mut sealed) = (Vec::new(), None, Vec::new());
+    let mut give = |key: &[u8], epoch: u64, sealed: &[u8]| -> Result<(), Failure> {
+        match unseal(&state_key(pipeline, stage, key, &epoch.to_be_bytes()), sealed) {
             Some([THERE, value @ ..]) => {
-                digest.add(&sealed);
-                take(&key, value);
+                digest.add(sealed);
+                take(key, value);
             }
             Some([GONE]) => {}
             _ => return Err(damaged_state(stage).into()),
@@ -390,23 +389,27 @@ pub(super) fn state(
     };
     for row in table.range((pipeline, stage, &[][..], 0)..)? {
         let (row_key, value) = row?;
-        let (row_pipeline, row_stage, key, row_epoch) = row_key.value();
+        let (row_pipeline, row_stage, row_key, row_epoch) = row_key.value();
         if (row_pipeline, row_stage) != (pipeline, stage) {
             break;
         }
         if row_epoch > epoch {
             continue;
         }
-        match &mut newest {
-            Some((newest_key, newest_epoch, newest_value)) if newest_key == key => {
-                *newest_epoch = row_epoch;
-                newest_value.clear();
-                newest_value.extend_from_slice(value.value());
-            }
-            _ => give(newest.replace((key.to_vec(), row_epoch, value.value().to_vec())))?,
+        if let Some(newest) = newest
+            && key != row_key
+        {
+            give(&key, newest, &sealed)?;
+        }
+        newest = Some(row_epoch);
+        for (buffer, bytes) in [(&mut key, row_key), (&mut sealed, value.value())] {
+            buffer.clear();
+            buffer.extend_from_slice(bytes);
         }
     }
-    give(newest)?;
+    if let Some(newest) = newest {
+        give(&key, newest, &sealed)?;
+    }
     Ok(digest)
 }
 
