@@ -62,7 +62,7 @@ pub use self::{
     name::{Name, NameCache},
     record::{Change, MetaValue, Metadata, Origin, Record, RecordKey, Value},
     reject::{DeadLetter, LetterId, Reject, Rejects},
-    snapshot::{Snapshot, State},
+    snapshot::{Delta, Snapshot, State},
     stage::{
         BoxSink, BoxSource, BoxTransform, Committed, Emit, Fence, Limits, Opened, Prepared, Pulled, Sink,
         SinkCx, Source, SourceCx, Transform, TransformCx, from_stream, ops,

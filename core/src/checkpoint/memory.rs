@@ -147,8 +147,8 @@ impl Pipeline {
                 self.put(stage, Vec::new(), epoch, Some(bytes));
             }
             Snapshot::Delta(rows) => {
-                for (key, value) in rows {
-                    self.put(stage, key, epoch, value);
+                for (key, value) in rows.iter() {
+                    self.put(stage, key.to_vec(), epoch, value.map(<[u8]>::to_vec));
                 }
             }
         }

@@ -285,12 +285,12 @@ pub(super) fn save(snapshot: crate::Snapshot, rows: &mut Saved) {
         crate::Snapshot::Unchanged => {}
         crate::Snapshot::Full(bytes) => *rows = [(Vec::new(), bytes)].into(),
         crate::Snapshot::Delta(changes) => {
-            let keys: std::collections::BTreeSet<&[u8]> = changes.iter().map(|(key, _)| &key[..]).collect();
+            let keys: std::collections::BTreeSet<&[u8]> = changes.iter().map(|(key, _)| key).collect();
             assert_eq!(keys.len(), changes.len(), "a snapshot names each key once");
-            for (key, value) in changes {
+            for (key, value) in changes.iter() {
                 match value {
-                    Some(value) => rows.insert(key, value),
-                    None => rows.remove(&key),
+                    Some(value) => rows.insert(key.to_vec(), value.to_vec()),
+                    None => rows.remove(key),
                 };
             }
         }

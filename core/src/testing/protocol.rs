@@ -390,7 +390,7 @@ impl Transform for Once {
             return Ok(Snapshot::Unchanged);
         }
         let key = |(source, number): Item| [&[source], &number.to_be_bytes()[..]].concat();
-        Ok(Snapshot::Delta(self.fresh.drain(..).map(|item| (key(item), Some(Vec::new()))).collect()))
+        Ok(Snapshot::Delta(self.fresh.drain(..).map(|item| (key(item), Some([]))).collect()))
     }
 
     fn restore(&mut self, state: State) -> Result<()> {

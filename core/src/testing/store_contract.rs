@@ -357,22 +357,20 @@ async fn states<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) -> S) 
     let store = open(None).await;
     let name = Name::from("a");
     let generation = store.claim(&name).await.expect("a claim");
-    let put = |key: &[u8], value: &[u8]| (key.to_vec(), Some(value.to_vec()));
-    let gone = |key: &[u8]| (key.to_vec(), None);
+    let put = |key: &'static [u8], value: &'static [u8]| (key, Some(value));
+    let gone = |key: &'static [u8]| (key, None);
+    let delta = |rows: &[(&[u8], Option<&[u8]>)]| Snapshot::Delta(rows.iter().copied().collect());
     let steps = [
         (
-            Snapshot::Delta(vec![put(b"b", b"1"), put(b"", b"0"), put(b"a\0b", b"2")]),
+            delta(&[put(b"b", b"1"), put(b"", b"0"), put(b"a\0b", b"2")]),
             vec![("", "0"), ("a\0b", "2"), ("b", "1")],
         ),
-        (Snapshot::Delta(vec![put(b"b", b"3"), gone(b""), gone(b"none")]), vec![("a\0b", "2"), ("b", "3")]),
+        (delta(&[put(b"b", b"3"), gone(b""), gone(b"none")]), vec![("a\0b", "2"), ("b", "3")]),
         (Snapshot::Unchanged, vec![("a\0b", "2"), ("b", "3")]),
         (Snapshot::Full(b"all".to_vec()), vec![("", "all")]),
-        (Snapshot::Delta(vec![put(b"b", b""), put(b"c", b"4")]), vec![("", "all"), ("b", ""), ("c", "4")]),
+        (delta(&[put(b"b", b""), put(b"c", b"4")]), vec![("", "all"), ("b", ""), ("c", "4")]),
         // The last of several rows of one key counts.
-        (
-            Snapshot::Delta(vec![gone(b"c"), put(b"c", b"5"), put(b"b", b"6"), gone(b"b")]),
-            vec![("", "all"), ("c", "5")],
-        ),
+        (delta(&[gone(b"c"), put(b"c", b"5"), put(b"b", b"6"), gone(b"b")]), vec![("", "all"), ("c", "5")]),
         (Snapshot::Unchanged, vec![("", "all"), ("c", "5")]),
         (Snapshot::Unchanged, vec![("", "all"), ("c", "5")]),
         (Snapshot::Unchanged, vec![("", "all"), ("c", "5")]),
@@ -426,8 +424,12 @@ async fn forgetting<S: CheckpointStore>(open: &mut impl AsyncFnMut(Option<S>) ->
     for name in ["a", "ab"] {
         let generation = store.claim(&Name::from(name)).await.expect("a claim");
         for epoch in 0..5 {
-            let mut save =
-                save(name, generation, epoch, Snapshot::Delta(vec![(vec![epoch as u8], Some(vec![1]))]));
+            let mut save = save(
+                name,
+                generation,
+                epoch,
+                Snapshot::Delta([([epoch as u8], Some([1]))].into_iter().collect()),
+            );
             save.dead_letters = vec![dead_letter(epoch, "bad")];
             store.save(save).await.expect("a save");
         }

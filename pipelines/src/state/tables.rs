@@ -308,8 +308,8 @@ impl<'t> Tables<'t> {
                     put(self, &[], Some(bytes))?;
                 }
                 Snapshot::Delta(rows) => {
-                    for (key, value) in rows {
-                        put(self, key, value.as_deref())?;
+                    for (key, value) in rows.iter() {
+                        put(self, key, value)?;
                     }
                 }
             }

@@ -14,7 +14,7 @@
 use std::collections::BTreeSet;
 
 use afferent_core::{
-    Batch, Emit, Problem, Record, RecordId, Result, Snapshot, State, Transform, TransformCx,
+    Batch, Delta, Emit, Problem, Record, RecordId, Result, Snapshot, State, Transform, TransformCx,
     config::Configure,
 };
 use serde::Deserialize;
@@ -98,7 +98,7 @@ struct Newest {
 }
 
 impl Row for Newest {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         self.shown.put(to);
     }
     fn get(from: &mut Get<'_>) -> Option<Newest> {
@@ -113,7 +113,7 @@ struct Held {
 }
 
 impl Row for Held {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.record(&self.record);
         to.u32(self.group);
     }
@@ -236,7 +236,7 @@ impl Transform for Latest {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.by_text.save(&mut changes);
         self.groups.save(&mut changes);
         self.held.save(&mut changes);

@@ -15,8 +15,8 @@
 use std::collections::BTreeSet;
 
 use afferent_core::{
-    Batch, Emit, Kind, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
-    Unit, Value,
+    Batch, Delta, Emit, Kind, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform,
+    TransformCx, Unit, Value,
     config::{Configure, Span},
 };
 use serde::Deserialize;
@@ -120,7 +120,7 @@ impl Default for Counter {
 }
 
 impl Row for Counter {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.i64(self.open_from);
     }
     fn get(from: &mut Get<'_>) -> Option<Counter> {
@@ -327,7 +327,7 @@ impl Transform for Rate {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.what.save(&mut changes);
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);

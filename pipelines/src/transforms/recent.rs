@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
-use afferent_core::{Error, Result, Snapshot, State};
+use afferent_core::{Delta, Error, Result, Snapshot, State};
 
 /// Version of the rows. Those of version 1 have one key each, and the oldest row has the oldest key.
 const ROW_VERSION: u8 = 2;
@@ -79,30 +79,32 @@ impl<const K: usize, const V: usize> Recent<K, V> {
         if (self.saved.first, self.saved.end) == (first, end) {
             return Snapshot::Unchanged;
         }
-        let mut delta = Vec::new();
+        let mut delta = Delta::new();
         while let Some(&row) = self.saved.rows.front()
             && self.saved.rows.get(1).copied().unwrap_or(self.saved.end) <= first
         {
-            delta.push((row.to_be_bytes().to_vec(), None));
+            delta.remove(&row.to_be_bytes());
             self.saved.rows.pop_front();
         }
         let new = (self.saved.end.max(first) - first) as usize;
         let mut number = first + new as u64;
         let keys: Vec<&[u8; K]> = self.order.range(new..).collect();
         for keys in keys.chunks(CHUNK) {
-            let mut row = Vec::with_capacity(1 + keys.len() * (K + V));
-            row.push(ROW_VERSION);
-            for key in keys {
-                row.extend_from_slice(*key);
-                let value = self.entries.get(*key).expect("invariant: every key in the order has an entry");
-                row.extend_from_slice(value);
-            }
-            delta.push((number.to_be_bytes().to_vec(), Some(row)));
+            let row = |to: &mut Vec<u8>| {
+                to.push(ROW_VERSION);
+                for key in keys {
+                    to.extend_from_slice(*key);
+                    let value =
+                        self.entries.get(*key).expect("invariant: every key in the order has an entry");
+                    to.extend_from_slice(value);
+                }
+            };
+            delta.write(|to| to.extend_from_slice(&number.to_be_bytes()), row);
             self.saved.rows.push_back(number);
             number += keys.len() as u64;
         }
         if self.saved.first != first {
-            delta.push((Vec::new(), Some([&[ROW_VERSION][..], &first.to_be_bytes()].concat())));
+            delta.put(&[], &[&[ROW_VERSION][..], &first.to_be_bytes()].concat());
         }
         (self.saved.first, self.saved.end) = (first, end);
         Snapshot::Delta(delta)
@@ -191,10 +193,10 @@ mod tests {
     fn save<const K: usize, const V: usize>(recent: &mut Recent<K, V>, rows: &mut Rows) -> usize {
         let Snapshot::Delta(changes) = recent.snapshot() else { return 0 };
         let count = changes.len();
-        for (key, value) in changes {
+        for (key, value) in changes.iter() {
             match value {
-                Some(value) => rows.insert(key, value),
-                None => rows.remove(&key),
+                Some(value) => rows.insert(key.to_vec(), value.to_vec()),
+                None => rows.remove(key),
             };
         }
         count

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use afferent_core::{
-    Batch, Emit, Problem, Record, RecordId, Result, Snapshot, State, Transform,
+    Batch, Delta, Emit, Problem, Record, RecordId, Result, Snapshot, State, Transform,
     config::{Configure, Span},
 };
 use serde::Deserialize;
@@ -115,7 +115,7 @@ impl Default for Lane {
 }
 
 impl Row for Lane {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.i64(self.newest);
     }
     fn get(from: &mut Get<'_>) -> Option<Lane> {
@@ -130,7 +130,7 @@ struct Held {
 }
 
 impl Row for Held {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.record(&self.record);
         to.u32(self.group);
     }
@@ -280,7 +280,7 @@ impl Transform for Sort {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.by_text.save(&mut changes);
         self.groups.save(&mut changes);
         self.held.save(&mut changes);

@@ -20,7 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use afferent_core::{
-    Batch, Emit, Kind, MetaValue, Name, Problem, Record, RecordId, Result, Snapshot, State, Transform,
+    Batch, Delta, Emit, Kind, MetaValue, Name, Problem, Record, RecordId, Result, Snapshot, State, Transform,
     TransformCx, Value,
     config::Configure,
     kind::category,
@@ -95,7 +95,7 @@ struct Part {
 }
 
 impl Row for Whole {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.u64(self.number);
         to.u32(self.revision);
         to.u8(u8::from(self.is_replaced));
@@ -280,7 +280,7 @@ impl Transform for Split {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.wholes.save(&mut changes);
         Ok(delta(changes))
     }

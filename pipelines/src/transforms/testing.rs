@@ -106,7 +106,7 @@ where
 {
     before.apply(&mut input.iter().cloned().collect::<Batch<Record>>(), &mut Emit::new()).unwrap();
     let Snapshot::Delta(rows) = before.snapshot().unwrap() else { panic!("something is held") };
-    let mut rows: Vec<_> = rows.into_iter().map(|(key, value)| (key, value.unwrap())).collect();
+    let mut rows: Vec<_> = rows.iter().map(|(key, value)| (key.to_vec(), value.unwrap().to_vec())).collect();
     rows.sort();
     let restored = after.restore(Box::new(rows.into_iter().map(Ok)));
     if is_taken {

@@ -206,7 +206,8 @@ mod tests {
         assert!(before.keeps(&record));
         let Snapshot::Delta(rows) = before.snapshot().unwrap() else { panic!("a slot was taken") };
         let mut after = Throttle::new(Config::new(Span(Duration::from_secs(3600)))).unwrap();
-        after.restore(Box::new(rows.into_iter().map(|(key, row)| Ok((key, row.unwrap()))))).unwrap();
+        let rows: Vec<_> = rows.iter().map(|(key, row)| Ok((key.to_vec(), row.unwrap().to_vec()))).collect();
+        after.restore(Box::new(rows.into_iter())).unwrap();
         assert!(after.keeps(&quantity(2, "HeartRate", 60.0, 0)));
     }
 

@@ -32,7 +32,7 @@ static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         for pipeline in ["a", "b"] {
             let generation = store.claim(&Name::from(pipeline)).await.expect("a disk without faults");
             for epoch in 0..4_u64 {
-                let state = Snapshot::Delta(vec![(b"key".to_vec(), Some(epoch.to_be_bytes().to_vec()))]);
+                let state = Snapshot::Delta([(b"key", Some(epoch.to_be_bytes()))].into_iter().collect());
                 let mut save = store_contract::save(pipeline, generation, epoch, state);
                 save.dead_letters.push(store_contract::dead_letter(epoch, "bad"));
                 store.save(save).await.expect("a disk without faults");

@@ -20,7 +20,7 @@ fn state_at(seed: u64, pipeline: &str, epoch: u64) -> Snapshot {
         0 => Snapshot::Full(value(&mut random)),
         _ => Snapshot::Delta(
             (0..random.below(6))
-                .map(|_| (vec![random.below(5) as u8], random.chance(0.7).then(|| value(&mut random))))
+                .map(|_| ([random.below(5) as u8], random.chance(0.7).then(|| value(&mut random))))
                 .collect(),
         ),
     }

@@ -49,7 +49,7 @@ async fn resume(store: &RedbStore, pipeline: &str) -> afferent_core::Result<Opti
 async fn save_epochs(store: &RedbStore, pipeline: &str, epochs: std::ops::Range<u64>) {
     let generation = store.claim(&Name::from(pipeline)).await.unwrap();
     for epoch in epochs {
-        let state = Snapshot::Delta(vec![(b"key".to_vec(), Some(epoch.to_be_bytes().to_vec()))]);
+        let state = Snapshot::Delta([(b"key", Some(epoch.to_be_bytes()))].into_iter().collect());
         let mut save = store_contract::save(pipeline, generation, epoch, state);
         save.dead_letters.push(store_contract::dead_letter(epoch, "bad"));
         store.save(save).await.unwrap();
@@ -90,11 +90,11 @@ async fn superseded_state_is_dropped() {
     let disk = sim_disk(1);
     let store = open_sim(&disk).await;
     let generation = store.claim(&Name::from("a")).await.unwrap();
-    let many = (0..500u64).map(|key| (key.to_be_bytes().to_vec(), Some(vec![0; 8]))).collect();
+    let many = (0..500u64).map(|key| (key.to_be_bytes(), Some([0; 8]))).collect();
     store.save(store_contract::save("a", generation, 0, Snapshot::Delta(many))).await.unwrap();
     for epoch in 1..1000u64 {
-        let value = (epoch % 3 != 0).then(|| epoch.to_be_bytes().to_vec());
-        let state = Snapshot::Delta(vec![((epoch % 7).to_be_bytes().to_vec(), value)]);
+        let value = (epoch % 3 != 0).then(|| epoch.to_be_bytes());
+        let state = Snapshot::Delta([((epoch % 7).to_be_bytes(), value)].into_iter().collect());
         store.save(store_contract::save("a", generation, epoch, state)).await.unwrap();
     }
     store.close().await.unwrap();

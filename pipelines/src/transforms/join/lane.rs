@@ -45,7 +45,7 @@ impl Default for Lane {
 }
 
 impl Row for Lane {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.u32(self.lane);
         to.i64(self.open_from);
         self.clock.put(to);
@@ -101,7 +101,7 @@ impl Lasting {
 }
 
 impl Row for Lasting {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.u32(self.lane);
         to.u32(self.revision);
         to.u8(u8::from(self.is_held));

@@ -45,7 +45,9 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use afferent_core::{Batch, Emit, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform};
+use afferent_core::{
+    Batch, Delta, Emit, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform,
+};
 
 pub use self::config::{Config, Late};
 use self::{
@@ -227,7 +229,7 @@ impl Transform for Join {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.plan.basis.save(&mut changes);
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);

@@ -350,10 +350,10 @@ fn a_death_in_any_epoch_changes_nothing() {
             }
             assert_eq!(epoch(&mut stage, record), expected[at], "it died in {death}, now {at}");
             let Snapshot::Delta(changes) = stage.snapshot().unwrap() else { continue };
-            for (key, value) in changes {
+            for (key, value) in changes.iter() {
                 match value {
-                    Some(value) => rows.insert(key, value),
-                    None => rows.remove(&key),
+                    Some(value) => rows.insert(key.to_vec(), value.to_vec()),
+                    None => rows.remove(key),
                 };
             }
         }
@@ -417,7 +417,7 @@ fn another_configuration_is_another_state() {
     let mut stage = join(&config(&["HeartRate"]));
     run(&mut stage, &[quantity(1, "HeartRate", 1.0, 5), workout(2, 0, 9)]);
     let Snapshot::Delta(changes) = stage.snapshot().unwrap() else { panic!("changes") };
-    let rows = || changes.iter().map(|(key, value)| Ok((key.clone(), value.clone().expect("a row"))));
+    let rows = || changes.iter().map(|(key, value)| Ok((key.to_vec(), value.expect("a row").to_vec())));
     let restored = |config: &Config, rows: Vec<Result<(Vec<u8>, Vec<u8>)>>| {
         let rows: StateRows = Box::new(rows.into_iter());
         join(config).restore(rows)

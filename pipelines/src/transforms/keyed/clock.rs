@@ -59,7 +59,7 @@ impl Clock {
 }
 
 impl Row for Clock {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.i64(self.watermark);
         to.u32(self.sources.len() as u32);
         for (source, newest) in &self.sources {
@@ -98,7 +98,5 @@ mod tests {
             at(source, 2000);
         }
         assert!(clock.sources.len() <= MAX_SOURCES);
-        let mut put = Put::default();
-        clock.put(&mut put);
     }
 }

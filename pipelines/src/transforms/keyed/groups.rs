@@ -5,11 +5,11 @@ use std::{
     hash::{BuildHasher, Hash, Hasher},
 };
 
-use afferent_core::{Kind, Name, Result, Unit};
+use afferent_core::{Delta, Kind, Name, Result, Unit};
 
 use super::{
     row::{Get, Put, Row, damaged, read},
-    table::{Change, Key, Tag},
+    table::{Key, Tag},
 };
 
 /// How many keys a stage keeps: a hundred thousand people with ten types each, and about 500 MiB. A record with a further
@@ -37,7 +37,7 @@ impl GroupKey {
 }
 
 impl Row for GroupKey {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.text(self.kind.map(Kind::name));
         to.text(self.unit.map(Unit::as_str));
         to.u32(self.texts.len() as u32);
@@ -169,13 +169,15 @@ impl<G: Row + Default> Groups<G> {
     }
 
     /// Adds what changed to `changes`.
-    pub(crate) fn save(&mut self, changes: &mut Vec<Change>) {
+    pub(crate) fn save(&mut self, changes: &mut Delta) {
         for number in self.changed.drain(..) {
             let group = &mut self.groups[number as usize];
             group.changed = false;
-            let mut key = vec![self.tag];
-            number.write(&mut key);
-            changes.push((key, Some(Both(&group.key, &group.state).to_bytes())));
+            let key = |to: &mut Vec<u8>| {
+                to.push(self.tag);
+                number.write(to);
+            };
+            changes.write(key, |to| Both(&group.key, &group.state).write(to));
         }
     }
 
@@ -199,7 +201,7 @@ impl<G: Row + Default> Groups<G> {
 struct Both<'a, G>(&'a GroupKey, &'a G);
 
 impl<G: Row> Row for Both<'_, G> {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         self.0.put(to);
         self.1.put(to);
     }
@@ -212,7 +214,7 @@ impl<G: Row> Row for Both<'_, G> {
 struct Own<G>(GroupKey, G);
 
 impl<G: Row> Row for Own<G> {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         self.0.put(to);
         self.1.put(to);
     }

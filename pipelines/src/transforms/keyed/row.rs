@@ -5,22 +5,18 @@ use afferent_core::{Error, Kind, Name, Record, RecordId, Result, Unit};
 /// Version of all rows.
 const ROW_VERSION: u8 = 1;
 
-/// Room for a sample's row, so that most are one allocation.
-const USUAL_BYTES: usize = 64;
-
 /// What is kept as the value of a row.
 pub(crate) trait Row: Sized {
     /// Writes its fields.
-    fn put(&self, to: &mut Put);
+    fn put(&self, to: &mut Put<'_>);
     /// Reads them; `None` if they are damaged.
     fn get(from: &mut Get<'_>) -> Option<Self>;
 
-    /// The bytes of the row.
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut put = Put(Vec::with_capacity(USUAL_BYTES));
+    /// Writes the bytes of the row.
+    fn write(&self, to: &mut Vec<u8>) {
+        let mut put = Put(to);
         put.u8(ROW_VERSION);
         self.put(&mut put);
-        put.0
     }
 }
 
@@ -47,10 +43,10 @@ pub(crate) fn damaged() -> Error {
 }
 
 /// Writes fields.
-#[derive(Debug, Default)]
-pub(crate) struct Put(pub(super) Vec<u8>);
+#[derive(Debug)]
+pub(crate) struct Put<'a>(&'a mut Vec<u8>);
 
-impl Put {
+impl Put<'_> {
     pub(crate) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
@@ -70,12 +66,19 @@ impl Put {
         self.0.extend_from_slice(&value.to_bytes());
     }
     pub(crate) fn bytes(&mut self, value: &[u8]) {
-        self.u32(u32::try_from(value.len()).expect("invariant: what is put into a row is far below 4 GiB"));
+        self.u32(length_of(value));
         self.0.extend_from_slice(value);
     }
     /// A record is plain data; one that can't be written would be damaged, and is refused when it is read.
     pub(crate) fn record(&mut self, value: &Record) {
-        self.bytes(&rmp_serde::to_vec(value).unwrap_or_default());
+        let length = self.0.len();
+        self.u32(0);
+        let start = self.0.len();
+        if rmp_serde::encode::write(self.0, value).is_err() {
+            self.0.truncate(start);
+        }
+        let written = length_of(&self.0[start..]);
+        self.0[length..start].copy_from_slice(&written.to_be_bytes());
     }
     pub(crate) fn text(&mut self, value: Option<&str>) {
         self.u8(u8::from(value.is_some()));
@@ -83,6 +86,10 @@ impl Put {
             self.bytes(value.as_bytes());
         }
     }
+}
+
+fn length_of(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("invariant: what is put into a row is far below 4 GiB")
 }
 
 /// Reads fields; `None` when there are too few bytes.

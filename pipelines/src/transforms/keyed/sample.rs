@@ -46,7 +46,7 @@ impl Sample {
 }
 
 impl Row for Sample {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.id(self.id);
         to.i64(self.start);
         to.i64(self.end);

@@ -1,11 +1,11 @@
 //! What a transform saves of its tables, and gets back.
 
-use afferent_core::{Error, Result, Snapshot, State};
+use afferent_core::{Delta, Error, Result, Snapshot, State};
 
-use super::{damaged, table::Change};
+use super::damaged;
 
 /// What changed, as a snapshot.
-pub(crate) fn delta(changes: Vec<Change>) -> Snapshot {
+pub(crate) fn delta(changes: Delta) -> Snapshot {
     if changes.is_empty() { Snapshot::Unchanged } else { Snapshot::Delta(changes) }
 }
 
@@ -38,10 +38,10 @@ impl Basis {
     }
 
     /// Adds its row to `changes`, the first time.
-    pub(crate) fn save(&mut self, changes: &mut Vec<Change>) {
+    pub(crate) fn save(&mut self, changes: &mut Delta) {
         if !self.is_saved {
             self.is_saved = true;
-            changes.push((vec![Basis::TAG], Some(self.text.clone().into_bytes())));
+            changes.put(&[Basis::TAG], self.text.as_bytes());
         }
     }
 

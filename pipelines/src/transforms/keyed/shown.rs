@@ -41,7 +41,7 @@ impl Shown {
 }
 
 impl Row for Shown {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.u32(self.life);
         to.u32(self.revision);
         to.u8(u8::from(self.live));

@@ -2,16 +2,13 @@
 
 use std::{collections::HashSet, hash::Hash};
 
-use afferent_core::{RecordId, Result};
+use afferent_core::{Delta, RecordId, Result};
 use indexmap::{IndexMap, map::Entry};
 
 use super::row::{Row, damaged, read};
 
 /// The first byte of the keys of a table's rows.
 pub(crate) type Tag = u8;
-
-/// A changed row, as a snapshot has it.
-pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// All rows are passed over if at least one of so many has changed: passing over a row is much less than looking one up.
 const MANY: usize = 8;
@@ -167,23 +164,23 @@ impl<K: Key, R: Row> Table<K, R> {
     }
 
     /// Adds what changed to `changes`.
-    pub(crate) fn save(&mut self, changes: &mut Vec<Change>) {
-        let key_bytes = |tag: Tag, key: &K| {
-            // The longest key has 20 bytes.
-            let mut bytes = Vec::with_capacity(21);
-            bytes.push(tag);
-            key.write(&mut bytes);
-            bytes
-        };
-        changes.reserve(self.gone.len() + self.changed.len());
-        for key in self.gone.drain() {
-            changes.push((key_bytes(self.tag, &key), None));
-        }
+    pub(crate) fn save(&mut self, changes: &mut Delta) {
         let tag = self.tag;
+        let mut gone = Vec::new();
+        for key in self.gone.drain() {
+            gone.clear();
+            gone.push(tag);
+            key.write(&mut gone);
+            changes.remove(&gone);
+        }
         let mut save = |key: &K, slot: &mut Slot<R>| {
             if slot.changed {
                 (slot.saved, slot.changed) = (true, false);
-                changes.push((key_bytes(tag, key), Some(slot.row.to_bytes())));
+                let key = |to: &mut Vec<u8>| {
+                    to.push(tag);
+                    key.write(to);
+                };
+                changes.write(key, |to| slot.row.write(to));
             }
         };
         if self.changed.len() >= self.slots.len() / MANY {
@@ -223,7 +220,7 @@ mod tests {
     struct Number(u32);
 
     impl Row for Number {
-        fn put(&self, to: &mut Put) {
+        fn put(&self, to: &mut Put<'_>) {
             to.u32(self.0);
         }
         fn get(from: &mut Get<'_>) -> Option<Number> {
@@ -256,13 +253,13 @@ mod tests {
                 }
             }
             if random.chance(0.002) || step == 19_999 {
-                let mut changes = Vec::new();
+                let mut changes = Delta::new();
                 table.save(&mut changes);
                 let before = rows.clone();
-                for (key, value) in changes.iter().cloned() {
+                for (key, value) in changes.iter() {
                     match value {
-                        Some(value) => rows.insert(key, value),
-                        None => rows.remove(&key),
+                        Some(value) => rows.insert(key.to_vec(), value.to_vec()),
+                        None => rows.remove(key),
                     };
                 }
                 let named = before.keys().filter(|key| !rows.contains_key(*key)).count();
@@ -276,10 +273,10 @@ mod tests {
                 }
                 let held: BTreeMap<u32, u32> = restored.iter().map(|(key, row)| (*key, row.0)).collect();
                 assert_eq!(held, model);
-                let mut none = Vec::new();
+                let mut none = Delta::new();
                 restored.save(&mut none);
                 table.save(&mut none);
-                assert_eq!(none, []);
+                assert!(none.is_empty(), "{none:?}");
             }
         }
     }
@@ -294,7 +291,7 @@ mod tests {
             table.remove(&key.saturating_sub(10));
         }
         assert!(table.changed.len() < 2000, "{}", table.changed.len());
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         table.save(&mut changes);
         assert_eq!(changes.len(), 10);
     }

@@ -204,7 +204,8 @@ impl<T> Plan<T> {
         drop(bytes);
         let Built { table, alarm } = (self.build)(&mut rows).map_err(fault)?;
         let count = rows.len();
-        let saved = keyed::Row::to_bytes(&Saved { basis: self.basis(), digest, rows });
+        let mut saved = Vec::new();
+        keyed::Row::write(&Saved { basis: self.basis(), digest, rows }, &mut saved);
         (found.next, found.digest, found.wrong) = (Some((table, saved)), Some(digest), None);
         let notice = format!("read the table {path}, rows: {count}");
         Ok(Some(Said { notice, alarm: alarm.map(|alarm| format!("{path}: {alarm}")) }))

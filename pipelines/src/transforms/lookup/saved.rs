@@ -14,7 +14,7 @@ pub(super) struct Saved {
 }
 
 impl keyed::Row for Saved {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.text(Some(&self.basis));
         to.bytes(&self.digest.to_be_bytes());
         // Both are far below 2^32.
@@ -39,7 +39,7 @@ impl keyed::Row for Saved {
     }
 }
 
-fn put_cell(cell: Option<&MetaValue>, to: &mut Put) {
+fn put_cell(cell: Option<&MetaValue>, to: &mut Put<'_>) {
     match cell {
         Some(MetaValue::String(text)) => {
             to.u8(1);

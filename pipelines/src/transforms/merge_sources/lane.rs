@@ -48,7 +48,7 @@ impl Default for Lane {
 }
 
 impl Row for Lane {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.i64(self.open_from);
     }
     fn get(from: &mut Get<'_>) -> Option<Lane> {

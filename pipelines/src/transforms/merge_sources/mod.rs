@@ -32,7 +32,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use afferent_core::{
-    Batch, Emit, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
+    Batch, Delta, Emit, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
 };
 
 pub use self::config::{Config, DEFAULT_SAMPLES};
@@ -339,7 +339,7 @@ impl Transform for MergeSources {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.plan.what.save(&mut changes);
         self.groups.save(&mut changes);
         self.held.save(&mut changes);

@@ -90,7 +90,7 @@ impl Held {
 }
 
 impl Row for Held {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.record(&self.record);
         to.u32(self.group);
         to.u8(u8::from(self.gone));

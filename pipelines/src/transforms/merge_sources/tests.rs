@@ -270,8 +270,9 @@ fn a_snapshot_costs_what_changed() {
     let Snapshot::Delta(rows) = stage.snapshot().unwrap() else { panic!("three changed") };
     assert_eq!(rows.len(), 3);
     let other = Config { priority: [("StepCount".to_owned(), Vec::new())].into(), ..Config::default() };
-    let state = Box::new(saved.into_iter().map(|(key, value)| Ok((key, value.unwrap()))));
-    let error = merge(&other).restore(state).unwrap_err();
+    let state =
+        saved.iter().map(|(key, value)| Ok((key.to_vec(), value.unwrap().to_vec()))).collect::<Vec<_>>();
+    let error = merge(&other).restore(Box::new(state.into_iter())).unwrap_err();
     assert!(error.to_string().contains("another name"), "{error}");
 }
 

@@ -43,8 +43,8 @@ pub(super) mod value;
 use std::collections::BTreeSet;
 
 use afferent_core::{
-    Batch, Emit, Name, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
-    Value, record::Aggregate,
+    Batch, Delta, Emit, Name, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform,
+    TransformCx, Value, record::Aggregate,
 };
 
 pub use self::{
@@ -375,7 +375,7 @@ impl Transform for Statistics {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.plan.what.save(&mut changes);
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);

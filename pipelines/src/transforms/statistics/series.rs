@@ -42,7 +42,7 @@ impl Default for Series {
 }
 
 impl Row for Series {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.i64(self.open_from);
     }
     fn get(from: &mut Get<'_>) -> Option<Series> {
@@ -70,7 +70,7 @@ impl Told {
 }
 
 impl Row for Told {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         [self.life, self.changes, self.told_life, self.told_changes].into_iter().for_each(|n| to.u32(n));
     }
     fn get(from: &mut Get<'_>) -> Option<Told> {

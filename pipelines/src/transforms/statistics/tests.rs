@@ -285,7 +285,7 @@ fn a_snapshot_costs_what_changed() {
     let mut stage = statistics(&daily("UTC"));
     let rows = |stage: &mut Statistics| match stage.snapshot().unwrap() {
         Snapshot::Delta(rows) => rows,
-        _ => Vec::new(),
+        _ => Delta::new(),
     };
     let mut out = Emit::new();
     let many: Vec<Record> = (0..1000).map(|id| quantity(id, "StepCount", 1.0, id as i64 * 86_400)).collect();
@@ -297,8 +297,9 @@ fn a_snapshot_costs_what_changed() {
     stage.tick(Timestamp::default(), &mut out).unwrap();
     assert_eq!(rows(&mut stage).len(), 2);
     assert_eq!(stage.snapshot().unwrap(), Snapshot::Unchanged);
-    let state = Box::new(saved.into_iter().map(|(key, value)| Ok((key, value.unwrap()))));
-    let error = statistics(&Config::new(Bucket::Hour)).restore(state).unwrap_err();
+    let state: Vec<_> =
+        saved.iter().map(|(key, value)| Ok((key.to_vec(), value.unwrap().to_vec()))).collect();
+    let error = statistics(&Config::new(Bucket::Hour)).restore(Box::new(state.into_iter())).unwrap_err();
     assert!(error.to_string().contains("another name"), "{error}");
 }
 

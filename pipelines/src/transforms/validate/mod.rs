@@ -43,8 +43,8 @@ mod tests;
 use std::sync::Arc;
 
 use afferent_core::{
-    Batch, Emit, Kind, MetaValue, Problem, Record, Result, Snapshot, State, Timestamp, Transform, Unit,
-    Value, record::Correlation,
+    Batch, Delta, Emit, Kind, MetaValue, Problem, Record, Result, Snapshot, State, Timestamp, Transform,
+    Unit, Value, record::Correlation,
 };
 
 pub use self::config::{Action, Config, Range};
@@ -84,7 +84,7 @@ pub struct Validate {
 struct Now(i64);
 
 impl Row for Now {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         to.i64(self.0);
     }
     fn get(from: &mut Get<'_>) -> Option<Now> {
@@ -304,7 +304,7 @@ impl Transform for Validate {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.now.save(&mut changes);
         Ok(delta(changes))
     }

@@ -274,8 +274,8 @@ fn a_death_anywhere_changes_nothing() {
         for at in 0..death {
             step(&mut stage, at, &mut out);
             if let Snapshot::Delta(changes) = stage.snapshot().unwrap() {
-                for (key, value) in changes {
-                    rows.insert(key, value.expect("time is never forgotten"));
+                for (key, value) in changes.iter() {
+                    rows.insert(key.to_vec(), value.expect("time is never forgotten").to_vec());
                 }
             }
         }

@@ -40,7 +40,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use afferent_core::{
-    Batch, Emit, Problem, Record, RecordId, Result, Snapshot, State, Transform, TransformCx,
+    Batch, Delta, Emit, Problem, Record, RecordId, Result, Snapshot, State, Transform, TransformCx,
 };
 
 pub use self::config::{Config, Late, MAX_OVERLAP, MAX_REACH};
@@ -108,7 +108,7 @@ impl Default for Open {
 }
 
 impl Row for Open {
-    fn put(&self, to: &mut Put) {
+    fn put(&self, to: &mut Put<'_>) {
         self.clock.put(to);
     }
     fn get(from: &mut Get<'_>) -> Option<Open> {
@@ -285,7 +285,7 @@ impl Transform for Window {
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {
-        let mut changes = Vec::new();
+        let mut changes = Delta::new();
         self.plan.by_text.save(&mut changes);
         self.groups.save(&mut changes);
         self.samples.save(&mut changes);

@@ -354,7 +354,7 @@ fn a_snapshot_costs_what_changed() {
     let mut out = Emit::new();
     let rows = |stage: &mut Window| match stage.snapshot().unwrap() {
         Snapshot::Delta(rows) => rows,
-        _ => Vec::new(),
+        _ => Delta::new(),
     };
     let many = (0..10_000).map(|id| quantity(id, "StepCount", 1.0, id as i64 * 60)).collect::<Vec<_>>();
     stage.apply(&mut Batch::from(many), &mut out).unwrap();
@@ -376,7 +376,8 @@ fn damaged_rows_are_refused() {
     let records = vec![of("a", quantity(1, "StepCount", 1.0, 5))];
     stage.apply(&mut Batch::from(records), &mut Emit::new()).unwrap();
     let Snapshot::Delta(rows) = stage.snapshot().unwrap() else { panic!("it holds a record") };
-    let rows: Vec<(Vec<u8>, Vec<u8>)> = rows.into_iter().map(|(key, value)| (key, value.unwrap())).collect();
+    let rows: Vec<(Vec<u8>, Vec<u8>)> =
+        rows.iter().map(|(key, value)| (key.to_vec(), value.unwrap().to_vec())).collect();
     let restore = |config: &Config, rows: Vec<(Vec<u8>, Vec<u8>)>| {
         window(config).restore(Box::new(rows.into_iter().map(Ok)))
     };
