@@ -341,7 +341,7 @@ impl Transform for Rate {
                 Basis::TAG => self.what.restore(value, "`by`, `to` or `per`")?,
                 GROUPS => self.groups.restore(key, value)?,
                 SAMPLES => {
-                    let (id, &sample) = self.samples.restore(key, value)?;
+                    let (id, &mut sample) = self.samples.restore(key, value)?;
                     if !self.groups.numbers().contains(&sample.group) {
                         return Err(damaged());
                     }

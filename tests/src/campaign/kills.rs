@@ -17,6 +17,7 @@ use std::{
 
 use afferent_core::clock::SystemClock;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use super::{
     Case,
@@ -115,6 +116,8 @@ struct Undisturbed {
 
 /// A place and its receiver.
 struct Field {
+    /// What its receiver runs on.
+    _runtime: Runtime,
     joint: Joint,
     place: Place,
     receiver: Receiver,
@@ -124,8 +127,9 @@ impl Field {
     fn new(joint: Joint, binary: &str, script: Script, seed: u64) -> Field {
         let (place, authority) = (Place::new(binary), Authority::new());
         let tls = script.protocol != Protocol::Plain;
+        let runtime = runtime();
         let receiver =
-            runtime().block_on(Receiver::start(script, [], &authority, None, SystemClock::shared(), seed));
+            runtime.block_on(Receiver::start(script, [], &authority, None, SystemClock::shared(), seed));
         place.write("ca.pem", authority.pem());
         let upload = upload(receiver.url(), tls);
         if joint == Joint::Queue {
@@ -134,7 +138,7 @@ impl Field {
         }
         place.write("vitals.toml", pipeline(if joint == Joint::Queue { QUEUE } else { &upload }));
         place.write("out/.here", "");
-        Field { joint, place, receiver }
+        Field { _runtime: runtime, joint, place, receiver }
     }
 
     /// One process, which is killed `after` so long unless it has ended.
@@ -349,8 +353,9 @@ fn compare(field: &Field, lived: &Lived, expected: &'static Undisturbed, case: &
         case.duplicated += duplicated;
         case.blame(format!("the {what}: {} of {} lines, or another order", found.len(), expected.len()));
     }
-    if lived.accounts() != expected.accounts {
-        case.blame(format!("the accounts: {}", lived.stdout));
+    let accounts = lived.accounts();
+    if accounts != expected.accounts {
+        case.blame(format!("the accounts: {accounts:?}, expected {:?}", expected.accounts));
     }
 }
 

@@ -5,17 +5,15 @@ use std::{sync::OnceLock, time::Duration};
 use afferent_core::clock;
 use tokio::runtime::{Builder, Runtime};
 
-/// What receivers of real processes run on; it lives as long as this process.
-pub(super) fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
-    })
+/// What the receiver of one case runs on: a receiver serves, and remembers all that it was sent, until its runtime ends.
+pub(super) fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 /// Waits, on a thread of no runtime.
 pub(super) fn pause(length: Duration) {
-    runtime().block_on(async { clock::sleep(length).await });
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(runtime).block_on(async { clock::sleep(length).await });
 }
 
 /// What a seed draws.

@@ -19,6 +19,7 @@
 mod clock;
 mod groups;
 mod identity;
+mod origins;
 mod row;
 mod sample;
 mod saved;
@@ -32,6 +33,7 @@ pub(super) use self::{
     clock::Clock,
     groups::{Groups, MAX_GROUPS},
     identity::Identity,
+    origins::{OriginNumber, Origins},
     row::{Get, Put, Row, damaged, read},
     sample::{MAX_SAMPLES, Sample, check_samples},
     saved::{Basis, delta, each_row},

@@ -1,6 +1,7 @@
 //! The bytes of rows: a version, then fields of known length, in the order in which they are read.
 
 use afferent_core::{Error, Kind, Name, Record, RecordId, Result, Unit};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// Version of all rows.
 const ROW_VERSION: u8 = 1;
@@ -69,8 +70,11 @@ impl Put<'_> {
         self.u32(length_of(value));
         self.0.extend_from_slice(value);
     }
-    /// A record is plain data; one that can't be written would be damaged, and is refused when it is read.
     pub(crate) fn record(&mut self, value: &Record) {
+        self.plain(value);
+    }
+    /// Plain data as MessagePack; what can't be written would be damaged, and is refused when it is read.
+    pub(crate) fn plain(&mut self, value: &impl Serialize) {
         let length = self.0.len();
         self.u32(0);
         let start = self.0.len();
@@ -135,6 +139,9 @@ impl<'a> Get<'a> {
         }
     }
     pub(crate) fn record(&mut self) -> Option<Record> {
+        self.plain()
+    }
+    pub(crate) fn plain<T: DeserializeOwned>(&mut self) -> Option<T> {
         rmp_serde::from_slice(self.bytes()?).ok()
     }
     pub(crate) fn name(&mut self) -> Option<Option<Name>> {

@@ -8,7 +8,7 @@ use super::row::{Get, Put, Row};
 pub(crate) const MAX_SAMPLES: usize = 1_000_000;
 
 /// Highest `max_samples`: about 7 GiB.
-const MOST_SAMPLES: usize = 50_000_000;
+pub(super) const MOST_SAMPLES: usize = 50_000_000;
 
 /// What is wrong with `max_samples`.
 pub(crate) fn check_samples(samples: usize) -> Option<Problem> {

@@ -111,27 +111,29 @@ impl<K: Key, R: Row> Table<K, R> {
         Some(&mut slot.row)
     }
 
-    /// Keeps `row`, in place of the one that is there.
+    /// Keeps `row`, in place of the one that is there, which it gives.
     #[inline]
-    pub(crate) fn insert(&mut self, key: K, row: R) {
-        match self.slots.entry(key) {
+    pub(crate) fn insert(&mut self, key: K, row: R) -> Option<R> {
+        let before = match self.slots.entry(key) {
             Entry::Occupied(mut entry) => {
                 let slot = entry.get_mut();
-                slot.row = row;
                 if !slot.changed {
                     slot.changed = true;
                     self.changed.push(key);
                 }
+                Some(std::mem::replace(&mut slot.row, row))
             }
             Entry::Vacant(entry) => {
                 let saved = !self.gone.is_empty() && self.gone.remove(&key);
                 entry.insert(Slot { row, saved, changed: true });
                 self.changed.push(key);
+                None
             }
-        }
+        };
         if self.changed.len() > 2 * self.slots.len() + STALE {
             self.compact();
         }
+        before
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<R> {
@@ -199,11 +201,11 @@ impl<K: Key, R: Row> Table<K, R> {
     ///
     /// # Errors
     /// `State` when it is damaged or of a newer version.
-    pub(crate) fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(K, &R)> {
+    pub(crate) fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(K, &mut R)> {
         let key = K::read(key).ok_or_else(damaged)?;
         let row = read(value)?;
         let slot = self.slots.entry(key).insert_entry(Slot { row, saved: true, changed: false });
-        Ok((key, &slot.into_mut().row))
+        Ok((key, &mut slot.into_mut().row))
     }
 }
 

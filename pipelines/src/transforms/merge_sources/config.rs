@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, collections::HashMap};
 
 use afferent_core::{
-    Kind, Origin, Problem, Record,
+    Kind, Origin, Problem,
     config::Configure,
     kind::{Aggregation, KindClass},
 };
@@ -125,10 +125,10 @@ impl Plan {
         self.priority.contains_key(&kind)
     }
 
-    /// How good the source of a record is.
-    pub(super) fn rank(&self, record: &Record) -> Rank {
-        let sources = record.kind.and_then(|kind| self.priority.get(&kind)).map_or(&[][..], Vec::as_slice);
-        let Some(origin) = &record.origin else { return (sources.len() as u32, 0) };
+    /// How good a source is for records of a type.
+    pub(super) fn rank(&self, kind: Option<Kind>, origin: Option<&Origin>) -> Rank {
+        let sources = kind.and_then(|kind| self.priority.get(&kind)).map_or(&[][..], Vec::as_slice);
+        let Some(origin) = origin else { return (sources.len() as u32, 0) };
         let rank = sources.iter().position(|source| is(source, origin)).unwrap_or(sources.len());
         (rank as u32, source_digest(origin))
     }

@@ -39,10 +39,10 @@ pub use self::config::{Config, DEFAULT_SAMPLES};
 use self::{
     config::Plan,
     lane::{Lane, SLICE, Stretch},
-    pieces::{Held, uncovered},
+    pieces::{Held, bounds, uncovered},
 };
 use super::{
-    keyed::{Basis, Groups, Identity, MAX_GROUPS, Table, Tally, damaged, delta, each_row},
+    keyed::{Basis, Groups, Identity, MAX_GROUPS, Origins, Table, Tally, damaged, delta, each_row},
     window::Late,
 };
 
@@ -51,8 +51,10 @@ pub const MAX_SLICES: i64 = 4096;
 
 /// Rows of groups.
 const GROUPS: u8 = 1;
+/// Rows of origins, which records name.
+const ORIGINS: u8 = 2;
 /// Rows of records.
-const HELD: u8 = 2;
+const HELD: u8 = 3;
 
 /// Counts each moment once.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub struct MergeSources {
     plan: Plan,
     identity: Identity,
     groups: Groups<Lane>,
+    origins: Origins,
     held: Table<RecordId, Held>,
     /// How many of these are not gone.
     live: usize,
@@ -104,6 +107,7 @@ impl MergeSources {
             plan: Plan::new(config)?,
             identity: Identity::default(),
             groups: Groups::new(GROUPS, 1),
+            origins: Origins::new(ORIGINS),
             held: Table::new(HELD),
             live: 0,
             oldest: BTreeSet::new(),
@@ -113,13 +117,8 @@ impl MergeSources {
         })
     }
 
-    fn stretch(&self, held: &Held) -> Stretch {
-        let rank = self.plan.rank(&held.record);
-        Stretch { start: held.start(), end: held.end(), rank, id: held.record.id }
-    }
-
     /// Takes an addition in.
-    fn add(&mut self, record: Record, out: &mut Emit<Record>) {
+    fn add(&mut self, mut record: Record, out: &mut Emit<Record>) {
         let kind = record.kind;
         // The unit is none of the key: metres and kilometres of one walk are still one walk.
         let Some(group) = self.groups.find(kind, None, |_| record.subject.as_ref()) else {
@@ -132,20 +131,24 @@ impl MergeSources {
             self.tally.superseded(kind);
             return;
         }
-        let pieces = known.map(|known| known.pieces.clone()).unwrap_or_default();
-        let mut held = Held { record, group, pieces, gone: false };
-        if (held.end() - held.start()) / SLICE >= MAX_SLICES {
-            out.reject_record(&held.record, "it lasts longer than four weeks");
+        let (start, end) = bounds(&record);
+        if (end - start) / SLICE >= MAX_SLICES {
+            out.reject_record(&record, "it lasts longer than four weeks");
             return;
         }
-        if held.start() < self.groups.get(group).state.open_from {
+        if start < self.groups.get(group).state.open_from {
             match self.plan.late {
-                Late::Dead => out.reject_record(&held.record, "it came too late: what it overlaps is final"),
+                Late::Dead => out.reject_record(&record, "it came too late: what it overlaps is final"),
                 Late::Drop => self.tally.filtered(kind),
             }
             return;
         }
-        let stretch = self.stretch(&held);
+        let pieces = known.map(|known| known.pieces.clone()).unwrap_or_default();
+        let origin = record.origin.take();
+        let rank = self.plan.rank(kind, origin.as_deref());
+        let origin = origin.map(|origin| self.origins.take(&origin));
+        let mut held = Held { record, origin, rank, group, pieces, gone: false };
+        let stretch = held.stretch();
         self.buffers.affected.clear();
         if is_held {
             self.lift(stretch.id);
@@ -156,7 +159,9 @@ impl MergeSources {
         if held.update(&self.buffers.left, true) {
             self.changed.push((stretch.start, stretch.id));
         }
-        self.held.insert(stretch.id, held);
+        if let Some(Held { origin: Some(before), .. }) = self.held.insert(stretch.id, held) {
+            self.origins.give_back(before);
+        }
         self.live += usize::from(!is_held);
         self.settle();
         self.tally.superseded(kind);
@@ -195,7 +200,7 @@ impl MergeSources {
     /// Takes a sample, if it is held, from where it is looked for; what it covered is affected.
     fn lift(&mut self, id: RecordId) {
         let Some(held) = self.held.get(&id).filter(|held| !held.gone) else { return };
-        let (stretch, group) = (self.stretch(held), held.group);
+        let (stretch, group) = (held.stretch(), held.group);
         let lane = &mut self.groups.get_mut(group).state;
         for slice in stretch.slices() {
             if let Some(there) = lane.slices.get_mut(&slice) {
@@ -248,6 +253,7 @@ impl MergeSources {
     fn tell(&mut self, id: RecordId, out: &mut Emit<Record>) {
         let Some(held) = self.held.change(&id) else { return };
         let kind = held.record.kind;
+        let origin = held.origin.and_then(|origin| self.origins.get(origin));
         let new_id = |start: i64, life| self.identity.of_record(id, &[&start.to_be_bytes()], life);
         for piece in held.pieces.iter().filter(|piece| !piece.is_told()) {
             if piece.told_changes > 0 && piece.told_life < piece.life {
@@ -259,6 +265,7 @@ impl MergeSources {
             }
             if piece.changes > 0 {
                 let mut record = held.piece(piece.start, piece.end);
+                record.origin = origin.cloned();
                 (record.id, record.revision) = (new_id(piece.start, piece.life), piece.changes - 1);
                 out.push(record);
                 self.tally.derived(kind);
@@ -268,7 +275,13 @@ impl MergeSources {
             (piece.told_life, piece.told_changes) = (piece.life, piece.changes);
         }
         if held.gone {
-            self.held.remove(&id);
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: RecordId) {
+        if let Some(Held { origin: Some(origin), .. }) = self.held.remove(&id) {
+            self.origins.give_back(origin);
         }
     }
 
@@ -292,7 +305,7 @@ impl MergeSources {
             // What reaches into the next slice is still held by that.
             if stretch.end <= slice + SLICE {
                 self.tell(stretch.id, out);
-                self.held.remove(&stretch.id);
+                self.forget(stretch.id);
                 self.live -= 1;
             }
         }
@@ -342,6 +355,7 @@ impl Transform for MergeSources {
         let mut changes = Delta::new();
         self.plan.what.save(&mut changes);
         self.groups.save(&mut changes);
+        self.origins.save(&mut changes);
         self.held.save(&mut changes);
         Ok(delta(changes))
     }
@@ -351,11 +365,21 @@ impl Transform for MergeSources {
             match tag {
                 Basis::TAG => self.plan.what.restore(value, "`priority`")?,
                 GROUPS => self.groups.restore(key, value)?,
-                HELD => drop(self.held.restore(key, value)?),
+                ORIGINS => self.origins.restore(key, value)?,
+                HELD => {
+                    let (_, held) = self.held.restore(key, value)?;
+                    let origin = held.origin;
+                    if let Some(origin) = origin {
+                        self.origins.restored(origin)?;
+                    }
+                    let origin = origin.and_then(|origin| self.origins.get(origin));
+                    held.rank = self.plan.rank(held.record.kind, origin.map(|origin| &**origin));
+                }
                 _ => return Err(damaged()),
             }
             Ok(())
         })?;
+        self.origins.complete();
         let mut stretches = Vec::with_capacity(self.held.len());
         for (id, held) in self.held.iter() {
             if !self.groups.numbers().contains(&held.group) || held.record.id != *id {
@@ -363,7 +387,7 @@ impl Transform for MergeSources {
             }
             if !held.gone {
                 self.live += 1;
-                stretches.push((self.stretch(held), held.group));
+                stretches.push((held.stretch(), held.group));
             }
             if held.gone || !held.pieces.iter().all(|piece| piece.is_told()) {
                 self.changed.push((held.start(), *id));

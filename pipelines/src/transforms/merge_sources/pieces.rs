@@ -2,7 +2,8 @@
 
 use afferent_core::{Record, Timestamp, Value};
 
-use crate::transforms::keyed::{Get, Put, Row};
+use super::{config::Rank, lane::Stretch};
+use crate::transforms::keyed::{Get, OriginNumber, Put, Row};
 
 /// A piece of a sample that counts, or did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,10 +28,20 @@ impl Piece {
     }
 }
 
+/// When a record began and ended, in µs.
+pub(super) fn bounds(record: &Record) -> (i64, i64) {
+    let start = record.start.as_micros();
+    (start, record.end.as_micros().max(start))
+}
+
 /// A record that is held, and what counts of it.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
+    /// Without its origin.
     pub(super) record: Record,
+    pub(super) origin: Option<OriginNumber>,
+    /// How good its source is; not saved, because it follows from the origin.
+    pub(super) rank: Rank,
     pub(super) group: u32,
     pub(super) pieces: Vec<Piece>,
     /// Whether it was deleted; it is held until that is told.
@@ -39,11 +50,12 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn start(&self) -> i64 {
-        self.record.start.as_micros()
+        bounds(&self.record).0
     }
 
-    pub(super) fn end(&self) -> i64 {
-        self.record.end.as_micros().max(self.start())
+    pub(super) fn stretch(&self) -> Stretch {
+        let (start, end) = bounds(&self.record);
+        Stretch { start, end, rank: self.rank, id: self.record.id }
     }
 
     /// From now on `left`, in order, is what counts; whether that is another than before. With `renewed` the record is another
@@ -74,10 +86,11 @@ impl Held {
         changed
     }
 
-    /// The record of a piece, without its id and revision.
+    /// The record of a piece, without its id, revision and origin.
     pub(super) fn piece(&self, start: i64, end: i64) -> Record {
         let mut record = self.record.clone();
-        let (whole, part) = (self.end() - self.start(), end - start);
+        let (whole_start, whole_end) = bounds(&self.record);
+        let (whole, part) = (whole_end - whole_start, end - start);
         if let Value::Quantity(value, _) = &mut record.value
             && part < whole
         {
@@ -92,6 +105,8 @@ impl Held {
 impl Row for Held {
     fn put(&self, to: &mut Put<'_>) {
         to.record(&self.record);
+        // 0 is none.
+        to.u32(self.origin.map_or(0, |origin| origin + 1));
         to.u32(self.group);
         to.u8(u8::from(self.gone));
         to.u32(self.pieces.len() as u32);
@@ -106,6 +121,7 @@ impl Row for Held {
 
     fn get(from: &mut Get<'_>) -> Option<Held> {
         let record = from.record()?;
+        let origin = from.u32()?.checked_sub(1);
         let (group, gone, count) = (from.u32()?, from.u8()? != 0, from.u32()?);
         let mut piece = || {
             Some(Piece {
@@ -118,7 +134,7 @@ impl Row for Held {
             })
         };
         let pieces = (0..count).map(|_| piece()).collect::<Option<_>>()?;
-        Some(Held { record, group, pieces, gone })
+        Some(Held { record, origin, rank: Rank::default(), group, pieces, gone })
     }
 }
 
