@@ -348,7 +348,7 @@ impl Transform for Rate {
                     self.groups.get_mut(sample.group).state.order.insert((sample.start, id));
                     self.oldest.insert((sample.start, id));
                 }
-                SHOWN => drop(self.shown.restore(key, value)?),
+                SHOWN => self.shown.restore(key, value).map(drop)?,
                 _ => return Err(damaged()),
             }
             Ok(())

@@ -226,7 +226,10 @@ impl Lived {
             }
             account
         };
-        self.stdout.lines().map(read).collect()
+        let mut accounts: Vec<Value> = self.stdout.lines().map(read).collect();
+        // Of two pipelines either may be the first to end.
+        accounts.sort_by_key(|account| account["pipeline"].to_string());
+        accounts
     }
 }
 

@@ -242,8 +242,8 @@ impl Transform for Join {
             match tag {
                 Basis::TAG => self.plan.basis.restore(value, "`by`, `into`, `types` or `replace`")?,
                 GROUPS => self.groups.restore(key, value)?,
-                SAMPLES => drop(self.samples.restore(key, value)?),
-                LASTING => drop(self.lasting.restore(key, value)?),
+                SAMPLES => self.samples.restore(key, value).map(drop)?,
+                LASTING => self.lasting.restore(key, value).map(drop)?,
                 _ => return Err(damaged()),
             }
             Ok(())

@@ -174,14 +174,14 @@ fn random(count: usize, seed: u64) -> (Vec<Record>, Vec<Record>) {
 /// What counts in each minute, by the definition: all samples over it of the best source that has one.
 fn minute_by_minute(config: &Config, samples: &[Record]) -> (BTreeMap<i64, f64>, f64) {
     let plan = Plan::new(config).unwrap();
+    let rank = |record: &Record| plan.rank(record.kind, record.origin.as_deref());
     let minute = |time: Timestamp| time.as_micros() / 1_000_000 / MINUTE;
     let over = |record: &Record, at: i64| minute(record.start) <= at && at < minute(record.end);
-    let best =
-        |at: i64| samples.iter().filter(|record| over(record, at)).map(|record| plan.rank(record)).min();
+    let best = |at: i64| samples.iter().filter(|record| over(record, at)).map(rank).min();
     let mut minutes = BTreeMap::new();
     for at in 0..500 {
         let Some(best) = best(at) else { continue };
-        let counted = samples.iter().filter(|record| over(record, at) && plan.rank(record) == best);
+        let counted = samples.iter().filter(|record| over(record, at) && rank(record) == best);
         let part = |record: &Record| {
             record.value.as_f64().unwrap() / (minute(record.end) - minute(record.start)) as f64
         };
@@ -189,7 +189,7 @@ fn minute_by_minute(config: &Config, samples: &[Record]) -> (BTreeMap<i64, f64>,
     }
     let instants = samples.iter().filter(|record| record.start == record.end);
     let counted =
-        instants.filter(|record| best(minute(record.start)).is_none_or(|best| plan.rank(record) <= best));
+        instants.filter(|record| best(minute(record.start)).is_none_or(|best| rank(record) <= best));
     (minutes, counted.filter_map(|record| record.value.as_f64()).sum())
 }
 
@@ -265,10 +265,10 @@ fn a_snapshot_costs_what_changed() {
     stage.apply(&mut Batch::from(many), &mut out).unwrap();
     stage.tick(Timestamp::default(), &mut out).unwrap();
     let Snapshot::Delta(saved) = stage.snapshot().unwrap() else { panic!("it holds records") };
-    assert_eq!(saved.len(), 1002);
+    assert_eq!(saved.len(), 1003, "the configuration, a key, an origin, and each record");
     stage.apply(&mut Batch::from(vec![steps(2000, "Watch", 1.0, 500, 502)]), &mut out).unwrap();
     let Snapshot::Delta(rows) = stage.snapshot().unwrap() else { panic!("three changed") };
-    assert_eq!(rows.len(), 3);
+    assert_eq!(rows.len(), 4, "three records and another origin");
     let other = Config { priority: [("StepCount".to_owned(), Vec::new())].into(), ..Config::default() };
     let state =
         saved.iter().map(|(key, value)| Ok((key.to_vec(), value.unwrap().to_vec()))).collect::<Vec<_>>();

@@ -388,8 +388,8 @@ impl Transform for Statistics {
             match tag {
                 Basis::TAG => self.plan.what.restore(value, "`bucket`, `week_starts` or `by`")?,
                 GROUPS => self.groups.restore(key, value)?,
-                SAMPLES => drop(self.samples.restore(key, value)?),
-                BUCKETS => drop(self.buckets.restore(key, value)?),
+                SAMPLES => self.samples.restore(key, value).map(drop)?,
+                BUCKETS => self.buckets.restore(key, value).map(drop)?,
                 _ => return Err(damaged()),
             }
             Ok(())
