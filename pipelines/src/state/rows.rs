@@ -15,7 +15,7 @@
 //! | `acknowledged` | pipeline, sink | the sink's own bytes |
 //! | `definitions` | pipeline | [`DefinitionRow`](super::definition::DefinitionRow) |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use afferent_core::{Checkpoint, Epoch, Error, Generation, Name, Position, Result, StoreId};
 use redb::{
@@ -82,7 +82,7 @@ impl From<TableError> for Failure {
     fn from(error: TableError) -> Failure {
         match error {
             TableError::Storage(error) => Failure::Broken(error),
-            // All tables are made when the database is created.
+            // All tables are made when the database is created, and looked for when it is opened.
             error => Failure::Broken(StorageError::Corrupted(error.to_string())),
         }
     }
@@ -111,7 +111,12 @@ pub(super) struct Head {
 /// Makes the tables of a new database.
 pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<(), redb::Error> {
     transaction.open_table(META)?.insert("store", seal(&[b"store"], &id.0).as_slice())?;
-    put_schema(transaction)?;
+    put_schema(transaction)
+}
+
+/// Says that the layout is this program's: what an older one left is read as it is, once all tables are there and their rows
+/// are counted.
+pub(super) fn put_schema(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(CHECKPOINTS)?;
     transaction.open_table(STATES)?;
     transaction.open_table(SUPERSEDED)?;
@@ -119,11 +124,6 @@ pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<
     transaction.open_table(LETTERS_BY_RECORD)?;
     transaction.open_table(RETRIED)?;
     transaction.open_table(ACKNOWLEDGED)?;
-    Ok(())
-}
-
-/// Says that the layout is this program's: what an older one left is read as it is, once its rows are counted.
-pub(super) fn put_schema(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut meta = transaction.open_table(META)?;
     meta.insert("schema", seal(&[b"schema"], &SCHEMA.to_be_bytes()).as_slice())?;
     for table in [PIPELINES, DEFINITIONS] {
@@ -210,7 +210,30 @@ pub(super) fn count_removed(
     put_count(meta, table, before.saturating_sub(1))
 }
 
-/// Checks the layout's version and gives the store's id, and whether the layout is older. Damage to either is damage
+/// The names of the tables that the first layout had.
+fn first_tables() -> [&'static str; 6] {
+    [
+        PIPELINES.name(),
+        DEFINITIONS.name(),
+        CHECKPOINTS.name(),
+        STATES.name(),
+        SUPERSEDED.name(),
+        DEAD_LETTERS.name(),
+    ]
+}
+
+/// Checks that all tables are there: who writes would make one that is missing anew, and what was in it would never have been.
+fn check_tables(transaction: &ReadTransaction, is_older: bool) -> Result<(), StorageError> {
+    let there: BTreeSet<String> = transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
+    let later = [LETTERS_BY_RECORD.name(), RETRIED.name(), ACKNOWLEDGED.name()];
+    let later = later.into_iter().filter(|_| !is_older);
+    match first_tables().into_iter().chain(later).find(|name| !there.contains(*name)) {
+        Some(missing) => Err(StorageError::Corrupted(format!("its table `{missing}` is gone"))),
+        None => Ok(()),
+    }
+}
+
+/// Checks that the tables are there, and the layout's version, and gives the store's id, and whether the layout is older. Damage to either is damage
 /// to the whole.
 pub(super) fn identity(transaction: &ReadTransaction) -> Result<(StoreId, bool), Failure> {
     let meta = transaction.open_table(META)?;
@@ -221,7 +244,9 @@ pub(super) fn identity(transaction: &ReadTransaction) -> Result<(StoreId, bool),
         ))
         .into());
     }
-    Ok((StoreId(meta_value(&meta, "store")?), schema < SCHEMA))
+    let is_older = schema < SCHEMA;
+    check_tables(transaction, is_older)?;
+    Ok((StoreId(meta_value(&meta, "store")?), is_older))
 }
 
 fn meta_value<const N: usize>(

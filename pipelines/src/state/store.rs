@@ -290,11 +290,7 @@ impl CheckpointStore for RedbStore {
     async fn acknowledged(&self, pipeline: &Name, sink: &Name) -> Result<Option<Vec<u8>>> {
         let (pipeline, sink) = (pipeline.clone(), sink.clone());
         self.read(move |transaction| {
-            let table = match transaction.open_table(ACKNOWLEDGED) {
-                // A database of before there were uploads.
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-                table => table?,
-            };
+            let table = transaction.open_table(ACKNOWLEDGED)?;
             let Some(row) = table.get((pipeline.as_str(), sink.as_str()))? else { return Ok(None) };
             match unseal(&[pipeline.as_bytes(), sink.as_bytes()], row.value()) {
                 Some(state) => Ok(Some(state.to_vec())),

@@ -91,6 +91,10 @@ impl<'t> Tables<'t> {
                 tracing::error!("{}; going on under a far higher generation", rows::damaged_head(pipeline));
                 self.lost_head(pipeline, now)?
             }
+            // With its checkpoints it lost that it had any.
+            Err(Failure::Refused(error)) if rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
+                return Err(error.into());
+            }
             Err(Failure::Refused(error)) => {
                 tracing::error!("{error}; going on under a far higher generation");
                 self.lost_head(pipeline, now)?

@@ -235,6 +235,32 @@ async fn lost_rows_are_missed() {
     }
 }
 
+/// Scenario: the name of a table is damaged; and all checkpoints of a pipeline are lost, of which only a damaged row is left.
+/// Guarantees: G5: neither is taken for a beginning, unless somebody asks for it.
+#[tokio::test]
+async fn what_is_lost_is_no_beginning() {
+    let disk = sim_disk(1);
+    save_epochs(&open_sim(&disk).await, "a", 0..3).await;
+    let whole = disk.power_loss(1);
+    let database = raw(&whole);
+    let transaction = database.begin_write().unwrap();
+    transaction.rename_table(rows::CHECKPOINTS, rows::ByEpoch::new("checwpoints")).unwrap();
+    transaction.commit().unwrap();
+    database.close().unwrap();
+    let error = open(whole.shared(), Path::new(DIRECTORY), 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::State);
+    assert!(error.message().contains("`checkpoints`"), "{error}");
+
+    (0..3).for_each(|epoch| remove(&disk, rows::CHECKPOINTS, ("a", epoch)));
+    damage(&disk, rows::PIPELINES, "a", |value| value[5] ^= 1);
+    let store = open_sim(&disk).await;
+    let error = store.claim(&Name::from("a")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::State);
+    assert!(error.message().contains("--from-start"), "{error}");
+    store.forget(&Name::from("a")).await.unwrap();
+    assert!(resume(&store, "a").await.unwrap().is_none());
+}
+
 /// Scenario: a checkpoint, and then the whole database, was written by a newer version. Guarantees: refused with kind
 /// `State` and what to do; nothing is taken for damage and removed.
 #[tokio::test]
