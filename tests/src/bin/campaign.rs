@@ -300,11 +300,15 @@ mod plan {
                 let mut case = Case { faults: fuzzed.inputs, ..Case::default() };
                 case.add(target.name, fuzzed.inputs);
                 if let Some((path, wrong)) = fuzzed.found {
-                    case.blame(format!("{}: {wrong}: {}", target.name, path.display()));
+                    let file = path.file_name().unwrap_or_default().display();
+                    case.blame(format!(
+                        "{}: {wrong}: tests/fuzz/artifacts/{}/{file}",
+                        target.name, target.name
+                    ));
                 }
                 case
             });
-            let done = format!("{} min each", length.as_secs() / 60);
+            let done = format!("{} s each", length.as_secs());
             let what = format!("{targets} parsers, any bytes; inputs that were tried");
             self.enter(Row { fault: "fuzz", what, asked: "1 h each".to_owned(), done, books });
         }
