@@ -53,7 +53,7 @@ impl Delta {
     /// Adds a key and its new bytes.
     ///
     /// # Panics
-    /// If one of them has 4 GiB.
+    /// If one of them has 4 GiB or more.
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
         self.write(|to| to.extend_from_slice(key), |to| to.extend_from_slice(value));
     }
@@ -61,23 +61,23 @@ impl Delta {
     /// Adds a key that is gone.
     ///
     /// # Panics
-    /// If it has 4 GiB.
+    /// If it has 4 GiB or more.
     pub fn remove(&mut self, key: &[u8]) {
         let key = self.append(|to| to.extend_from_slice(key));
         self.rows.push(Lengths { key, value: GONE });
     }
 
-    /// Adds a key and its new bytes, each of which is written behind what is there.
+    /// Adds a key and its new bytes, each of which is written behind what is there and must leave that as it is.
     ///
     /// # Panics
-    /// If one of them has 4 GiB.
+    /// If one of them has 4 GiB or more.
     #[inline]
     pub fn write(&mut self, key: impl FnOnce(&mut Vec<u8>), value: impl FnOnce(&mut Vec<u8>)) {
         let (key, value) = (self.append(key), self.append(value));
         self.rows.push(Lengths { key, value });
     }
 
-    /// How many bytes `write` added.
+    /// How many bytes `write` added, which must leave what is there.
     #[inline]
     fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
         let before = self.bytes.len();
@@ -99,7 +99,8 @@ impl Delta {
     /// Its rows.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
         let mut rest = &self.bytes[..];
-        let mut take = move |length: u32| rest.split_off(..length as usize).unwrap_or_default();
+        let mut take =
+            move |length: u32| rest.split_off(..length as usize).expect("invariant: all parts are there");
         self.rows.iter().map(move |row| (take(row.key), (row.value != GONE).then(|| take(row.value))))
     }
 }

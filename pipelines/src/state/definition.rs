@@ -86,13 +86,7 @@ pub(super) fn all(
     Ok(definitions)
 }
 
-/// What is said when rows are gone, nobody knows whose.
-pub(super) fn lost() -> Error {
-    Error::state(
-        "definitions of pipelines were lost from the state database; apply those that are missing again",
-    )
-}
-
-fn damaged(pipeline: &str) -> String {
+/// What is said of a damaged definition, or one that is lost.
+pub(super) fn damaged(pipeline: &str) -> String {
     format!("the definition of pipeline `{pipeline}` in the state database is damaged; apply it again")
 }

@@ -19,7 +19,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, StorageError};
 use super::{
     backend::Backend,
     caught::caught,
-    rows::{self, Failure, Lost},
+    rows::{self, Failure},
     tables::Tables,
 };
 
@@ -42,8 +42,6 @@ pub(super) struct DatabaseFile {
     commits: AtomicU64,
     /// See [`Backend::in_doubt`].
     in_doubt: Arc<AtomicBool>,
-    /// What was missing when it was opened.
-    lost: Lost,
 }
 
 #[derive(Debug)]
@@ -66,6 +64,16 @@ pub(super) enum OpenError {
 impl From<Error> for OpenError {
     fn from(error: Error) -> OpenError {
         OpenError::Failed(error)
+    }
+}
+
+impl From<Broken> for OpenError {
+    fn from(broken: Broken) -> OpenError {
+        if broken.is_damage() {
+            OpenError::Damaged(broken.error())
+        } else {
+            OpenError::Failed(broken.error())
+        }
     }
 }
 
@@ -146,7 +154,7 @@ impl DatabaseFile {
         if !present {
             create(&*disk, &path, id)?;
         }
-        let mut file = DatabaseFile {
+        let file = DatabaseFile {
             disk,
             path,
             open: RwLock::new(None),
@@ -154,24 +162,16 @@ impl DatabaseFile {
             openings: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             in_doubt: Arc::default(),
-            lost: Lost { pipelines: true, definitions: true },
         };
         match file.try_read(rows::identity) {
             Ok(identity) => {
                 let (id, older) = identity?;
                 if older {
-                    file.upgrade().map_err(|broken| OpenError::Failed(broken.error()))?;
-                }
-                match file.try_read(rows::lost) {
-                    Ok(lost) => file.lost = lost?,
-                    // Whoever comes to the damage is told, and of what is not found nobody knows whether it was there.
-                    Err(broken) if broken.is_damage() => {}
-                    Err(broken) => return Err(OpenError::Failed(broken.error())),
+                    file.upgrade()?;
                 }
                 Ok((file, id))
             }
-            Err(broken) if broken.is_damage() => Err(OpenError::Damaged(broken.error())),
-            Err(broken) => Err(OpenError::Failed(broken.error())),
+            Err(broken) => Err(broken.into()),
         }
     }
 
@@ -223,7 +223,7 @@ impl DatabaseFile {
             transaction.set_durability(redb::Durability::Immediate).map_err(redb::Error::from)?;
             let mut changed = false;
             {
-                let mut tables = Tables::open(&transaction, self.lost).map_err(redb::Error::from)?;
+                let mut tables = Tables::open(&transaction).map_err(redb::Error::from)?;
                 for index in 0..parts {
                     part = Some(index);
                     changed |= work(index, &mut tables)?;

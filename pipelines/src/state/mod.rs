@@ -20,8 +20,9 @@
 //!
 //! **Integrity.** Every value carries a CRC-32C over itself and its key. A damaged checkpoint falls back to the
 //! one before it (see [`Loaded`](afferent_core::checkpoint::Loaded)); a damaged state row is an error of kind
-//! `State`. Rows that can't be found any more are missed, too: how many pipelines and definitions there are is counted, and
-//! while some are lost none is begun as if it had never been, unless somebody asks for it. The layout has a version; a newer one is
+//! `State`. Rows that can't be found any more are missed, too: the names of pipelines and of definitions
+//! are kept in a table of their own, and a pipeline that has only its name left is not begun as if it had never been, unless somebody
+//! asks for it. The layout has a version; a newer one is
 //! refused.
 //!
 //! **Cost.** A save costs what changed, not what is held: versions of rows that a save supersedes are listed under

@@ -4,7 +4,8 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | name | `schema`: u16 big-endian; `store`: 16 bytes; `pipelines`, `definitions`: u64 big-endian, how many rows that table has |
+//! | `meta` | name | `schema`: u16 big-endian; `store`: 16 bytes |
+//! | `names` | `pipelines` or `definitions`, name | nothing: the rows that this table has, so that they are missed |
 //! | `pipelines` | pipeline | [`Head`] |
 //! | `checkpoints` | pipeline, epoch | length (u32 big-endian) of the [`Digests`], these, [`Checkpoint::to_bytes`] |
 //! | `states` | pipeline, stage, key, epoch | one byte that says whether the key is there, and its bytes |
@@ -19,8 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use afferent_core::{Checkpoint, Epoch, Error, Generation, Name, Position, Result, StoreId};
 use redb::{
-    ReadTransaction, ReadableTable, ReadableTableMetadata, StorageError, Table, TableDefinition, TableError,
-    TableHandle, Value, WriteTransaction,
+    ReadTransaction, ReadableTable, StorageError, Table, TableDefinition, TableError, TableHandle, Value,
+    WriteTransaction,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -56,6 +57,9 @@ pub(super) const RETRIED: TableDefinition<'static, RetriedKey, ()> = TableDefini
 pub(super) const ACKNOWLEDGED: TableDefinition<'static, (&'static str, &'static str), &'static [u8]> =
     TableDefinition::new("acknowledged");
 pub(super) const DEFINITIONS: ByName = TableDefinition::new("definitions");
+/// A table and the name of one of its rows.
+pub(super) type NameKey = (&'static str, &'static str);
+pub(super) const NAMES: TableDefinition<'static, NameKey, &'static [u8]> = TableDefinition::new("names");
 
 /// Why work on the database was not done.
 #[derive(Debug)]
@@ -114,8 +118,8 @@ pub(super) fn initialise(transaction: &WriteTransaction, id: StoreId) -> Result<
     put_schema(transaction)
 }
 
-/// Says that the layout is this program's: what an older one left is read as it is, once all tables are there and their rows
-/// are counted.
+/// Says that the layout is this program's: what an older one left is read as it is, once all tables are there and their names
+/// are noted.
 pub(super) fn put_schema(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(CHECKPOINTS)?;
     transaction.open_table(STATES)?;
@@ -124,111 +128,75 @@ pub(super) fn put_schema(transaction: &WriteTransaction) -> Result<(), redb::Err
     transaction.open_table(LETTERS_BY_RECORD)?;
     transaction.open_table(RETRIED)?;
     transaction.open_table(ACKNOWLEDGED)?;
+    let mut names = transaction.open_table(NAMES)?;
+    for table in [PIPELINES, DEFINITIONS] {
+        for row in transaction.open_table(table)?.iter()? {
+            put_name(&mut names, table, row?.0.value())?;
+        }
+    }
     let mut meta = transaction.open_table(META)?;
     meta.insert("schema", seal(&[b"schema"], &SCHEMA.to_be_bytes()).as_slice())?;
-    for table in [PIPELINES, DEFINITIONS] {
-        let rows = transaction.open_table(table)?.len()?;
-        put_count(&mut meta, table, rows)?;
-    }
     Ok(())
 }
 
-/// Tables of which rows are lost: their keys are damaged, or the pages that lead to them.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lost {
-    /// Whether pipelines may have been claimed that are not known any more.
-    pub(super) pipelines: bool,
-    /// Whether there were definitions that are gone.
-    pub(super) definitions: bool,
-}
-
-/// Looks for rows that are lost.
-pub(super) fn lost(transaction: &ReadTransaction) -> Result<Lost, Failure> {
-    let meta = transaction.open_table(META)?;
-    let lost = |table| Ok::<_, Failure>(missing(&meta, &transaction.open_table(table)?, table)? > 0);
-    Ok(Lost { pipelines: lost(PIPELINES)?, definitions: lost(DEFINITIONS)? })
-}
-
-/// How many of those that were put into `table`, whose rows are `rows`, are not found there, or damaged. Takes time in proportion
-/// to them.
-pub(super) fn missing(
-    meta: &impl ReadableTable<&'static str, &'static [u8]>,
-    rows: &impl ReadableTable<&'static str, &'static [u8]>,
+/// Notes that `table` has a row of this name, so that it is missed when it can't be found any more.
+pub(super) fn put_name(
+    names: &mut Table<'_, NameKey, &'static [u8]>,
     table: ByName,
-) -> Result<u64, StorageError> {
-    Ok(count(meta, table)?.saturating_sub(found(rows)?))
+    name: &str,
+) -> Result<(), StorageError> {
+    let row = seal(&[table.name().as_bytes(), name.as_bytes()], &[]);
+    names.insert((table.name(), name), row.as_slice())?;
+    Ok(())
 }
 
-/// How many rows are found under the name that they were put under.
-fn found(rows: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64, StorageError> {
-    let mut found = 0;
-    for row in rows.iter()? {
-        let name = row?.0;
-        let row = rows.get(name.value())?;
-        let whole = row.is_some_and(|row| unseal(&[name.value().as_bytes()], row.value()).is_some());
-        found += u64::from(whole);
+/// Whether `table` has, or had, a row of this name.
+pub(super) fn is_noted(
+    names: &impl ReadableTable<NameKey, &'static [u8]>,
+    table: ByName,
+    name: &str,
+) -> Result<bool, StorageError> {
+    let row = names.get((table.name(), name))?;
+    Ok(row.is_some_and(|row| unseal(&[table.name().as_bytes(), name.as_bytes()], row.value()).is_some()))
+}
+
+/// The names of all rows that `table` has, or had.
+pub(super) fn noted(
+    names: &impl ReadableTable<NameKey, &'static [u8]>,
+    table: ByName,
+) -> Result<Vec<Name>, StorageError> {
+    let mut found = Vec::new();
+    for row in names.range((table.name(), "")..)? {
+        let (key, value) = row?;
+        let (of, name) = key.value();
+        if of != table.name() {
+            break;
+        }
+        if unseal(&[of.as_bytes(), name.as_bytes()], value.value()).is_some() {
+            found.push(Name::from(name));
+        }
     }
     Ok(found)
 }
 
-/// How many rows were put into `table`.
-fn count(meta: &impl ReadableTable<&'static str, &'static [u8]>, table: ByName) -> Result<u64, StorageError> {
-    Ok(u64::from_be_bytes(meta_value(meta, table.name())?))
-}
-
-fn put_count(
-    meta: &mut Table<'_, &'static str, &'static [u8]>,
-    table: ByName,
-    count: u64,
-) -> Result<(), StorageError> {
-    let row = seal(&[table.name().as_bytes()], &count.to_be_bytes());
-    meta.insert(table.name(), row.as_slice())?;
-    Ok(())
-}
-
-/// Counts a row that `rows`, which are those of `table`, did not have before. If some are lost it is taken for one of them, so that
-/// they are missed no longer once they were all put there again.
-pub(super) fn count_new(
-    meta: &mut Table<'_, &'static str, &'static [u8]>,
-    rows: &impl ReadableTable<&'static str, &'static [u8]>,
-    table: ByName,
-    lost: bool,
-) -> Result<(), StorageError> {
-    let before = count(meta, table)?;
-    if !lost || found(rows)? > before {
-        put_count(meta, table, before + 1)?;
-    }
-    Ok(())
-}
-
-/// Counts a row that `table` has no longer.
-pub(super) fn count_removed(
-    meta: &mut Table<'_, &'static str, &'static [u8]>,
-    table: ByName,
-) -> Result<(), StorageError> {
-    let before = count(meta, table)?;
-    put_count(meta, table, before.saturating_sub(1))
-}
-
-/// The names of the tables that the first layout had.
-fn first_tables() -> [&'static str; 6] {
-    [
-        PIPELINES.name(),
-        DEFINITIONS.name(),
-        CHECKPOINTS.name(),
-        STATES.name(),
-        SUPERSEDED.name(),
-        DEAD_LETTERS.name(),
-    ]
-}
-
-/// Checks that all tables are there: who writes would make one that is missing anew, and what was in it would never have been.
-fn check_tables(transaction: &ReadTransaction, is_older: bool) -> Result<(), StorageError> {
+/// Checks that the tables of a layout are there: who writes would make one that is missing anew, and what was in it would never
+/// have been.
+fn check_tables(transaction: &ReadTransaction, schema: u16) -> Result<(), StorageError> {
     let there: BTreeSet<String> = transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
-    let later = [LETTERS_BY_RECORD.name(), RETRIED.name(), ACKNOWLEDGED.name()];
-    let later = later.into_iter().filter(|_| !is_older);
-    match first_tables().into_iter().chain(later).find(|name| !there.contains(*name)) {
-        Some(missing) => Err(StorageError::Corrupted(format!("its table `{missing}` is gone"))),
+    let tables = [
+        (1, PIPELINES.name()),
+        (1, DEFINITIONS.name()),
+        (1, CHECKPOINTS.name()),
+        (1, STATES.name()),
+        (1, SUPERSEDED.name()),
+        (1, DEAD_LETTERS.name()),
+        (2, LETTERS_BY_RECORD.name()),
+        (2, RETRIED.name()),
+        (2, ACKNOWLEDGED.name()),
+        (4, NAMES.name()),
+    ];
+    match tables.into_iter().find(|(since, name)| *since <= schema && !there.contains(*name)) {
+        Some((_, missing)) => Err(StorageError::Corrupted(format!("its table `{missing}` is gone"))),
         None => Ok(()),
     }
 }
@@ -244,9 +212,8 @@ pub(super) fn identity(transaction: &ReadTransaction) -> Result<(StoreId, bool),
         ))
         .into());
     }
-    let is_older = schema < SCHEMA;
-    check_tables(transaction, is_older)?;
-    Ok((StoreId(meta_value(&meta, "store")?), is_older))
+    check_tables(transaction, schema)?;
+    Ok((StoreId(meta_value(&meta, "store")?), schema < SCHEMA))
 }
 
 fn meta_value<const N: usize>(
@@ -293,11 +260,9 @@ pub(super) fn damaged_head(pipeline: &str) -> String {
     damaged(&format!("the row of pipeline `{pipeline}`"))
 }
 
-/// What is said of a pipeline that nothing is known of, while the rows of some are lost.
+/// What is said of a pipeline that has nothing but its name left.
 pub(super) fn lost_head(pipeline: &str) -> String {
-    format!(
-        "rows of pipelines were lost from the state database, and pipeline `{pipeline}` may be one of them; restore it from a backup, or start over with `--from-start`"
-    )
+    damaged(&format!("all that was known of pipeline `{pipeline}`"))
 }
 
 /// Refuses what an older claim asks for.

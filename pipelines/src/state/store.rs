@@ -28,7 +28,7 @@ use super::{
     letters,
     reserve::Reserve,
     rows::{
-        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, LETTERS_BY_RECORD, META,
+        self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, LETTERS_BY_RECORD, NAMES,
         PIPELINES, STATES,
     },
     seal::unseal,
@@ -139,14 +139,15 @@ impl RedbStore {
         .await
     }
 
-    /// All definitions, by name; a damaged one is an error in its place, and if some are lost that is one at the end.
+    /// All definitions, by name; a damaged one is an error in its place, and so is one that is lost, at the end.
     pub async fn definitions(&self) -> Result<Vec<Result<StoredDefinition>>> {
         self.read(|transaction| {
-            let (meta, rows) = (transaction.open_table(META)?, transaction.open_table(DEFINITIONS)?);
+            let rows = transaction.open_table(DEFINITIONS)?;
             let mut all = definition::all(&rows)?;
-            let damaged = all.iter().filter(|definition| definition.is_err()).count() as u64;
-            if rows::missing(&meta, &rows, DEFINITIONS)? > damaged {
-                all.push(Err(definition::lost()));
+            for name in rows::noted(&transaction.open_table(NAMES)?, DEFINITIONS)? {
+                if rows.get(name.as_str())?.is_none() {
+                    all.push(Err(Error::state(definition::damaged(&name))));
+                }
             }
             Ok(all)
         })

@@ -10,7 +10,7 @@ use afferent_core::{
     checkpoint::{Acknowledgement, Fallback, KEPT_CHECKPOINTS, Loaded, Save, Saved},
     reject::Fate,
 };
-use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, StorageError, Table, TableError, TableHandle, WriteTransaction};
 
 use super::{
     Desired,
@@ -18,17 +18,14 @@ use super::{
     digest::{Digest, Digests},
     rows::{
         self, ACKNOWLEDGED, CHECKPOINTS, DEAD_LETTERS, DEFINITIONS, Failure, GONE, Head, LETTERS_BY_RECORD,
-        LetterKey, Lost, META, PIPELINES, RETRIED, RecordLetterKey, RetriedKey, STATES, SUPERSEDED, StateKey,
-        THERE, Version,
+        LetterKey, NAMES, NameKey, PIPELINES, RETRIED, RecordLetterKey, RetriedKey, STATES, SUPERSEDED,
+        StateKey, THERE, Version,
     },
     seal::{seal, unseal},
 };
 
 /// The tables of one write transaction.
 pub(super) struct Tables<'t> {
-    /// What was missing when the database was opened.
-    lost: Lost,
-    meta: Table<'t, &'static str, &'static [u8]>,
     pub(super) pipelines: Table<'t, &'static str, &'static [u8]>,
     checkpoints: Table<'t, (&'static str, u64), &'static [u8]>,
     states: Table<'t, StateKey, &'static [u8]>,
@@ -38,16 +35,15 @@ pub(super) struct Tables<'t> {
     pub(super) retried: Table<'t, RetriedKey, ()>,
     acknowledged: Table<'t, (&'static str, &'static str), &'static [u8]>,
     definitions: Table<'t, &'static str, &'static [u8]>,
+    names: Table<'t, NameKey, &'static [u8]>,
 }
 
 /// Versions that a save makes superfluous.
 type Superseded = Vec<(Name, Vec<u8>, u64)>;
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction, lost: Lost) -> Result<Tables<'t>, TableError> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Tables<'t>, TableError> {
         Ok(Tables {
-            lost,
-            meta: transaction.open_table(META)?,
             pipelines: transaction.open_table(PIPELINES)?,
             checkpoints: transaction.open_table(CHECKPOINTS)?,
             states: transaction.open_table(STATES)?,
@@ -57,6 +53,7 @@ impl<'t> Tables<'t> {
             retried: transaction.open_table(RETRIED)?,
             acknowledged: transaction.open_table(ACKNOWLEDGED)?,
             definitions: transaction.open_table(DEFINITIONS)?,
+            names: transaction.open_table(NAMES)?,
         })
     }
 
@@ -82,7 +79,7 @@ impl<'t> Tables<'t> {
                 return Err(Error::fenced("the pipeline was never claimed").into());
             }
             Ok(None) if rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
-                if self.pipelines_lost()? {
+                if rows::is_noted(&self.names, PIPELINES, pipeline)? {
                     return Err(Error::state(rows::lost_head(pipeline)).into());
                 }
                 Head::default()
@@ -91,7 +88,7 @@ impl<'t> Tables<'t> {
                 tracing::error!("{}; going on under a far higher generation", rows::damaged_head(pipeline));
                 self.lost_head(pipeline, now)?
             }
-            // With its checkpoints it lost that it had any.
+            // Whether it ever had any can't be told any more.
             Err(Failure::Refused(error)) if rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
                 return Err(error.into());
             }
@@ -196,7 +193,10 @@ impl<'t> Tables<'t> {
     pub(super) fn forget(&mut self, pipeline: &Name, now: Timestamp) -> Result<(), Failure> {
         let head = match rows::head(&self.pipelines, pipeline) {
             Ok(Some(head)) => head,
-            Ok(None) if !self.pipelines_lost()? && rows::epochs(&self.checkpoints, pipeline)?.is_empty() => {
+            Ok(None)
+                if !rows::is_noted(&self.names, PIPELINES, pipeline)?
+                    && rows::epochs(&self.checkpoints, pipeline)?.is_empty() =>
+            {
                 return Ok(());
             }
             Ok(None) | Err(Failure::Refused(_)) => self.lost_head(pipeline, now)?,
@@ -246,7 +246,7 @@ impl<'t> Tables<'t> {
         let bytes = rows::pack(row)?;
         let row = seal(&[pipeline.as_bytes()], &bytes);
         if self.definitions.insert(pipeline.as_str(), row.as_slice())?.is_none() {
-            rows::count_new(&mut self.meta, &self.definitions, DEFINITIONS, self.lost.definitions)?;
+            rows::put_name(&mut self.names, DEFINITIONS, pipeline)?;
         }
         Ok(())
     }
@@ -260,9 +260,8 @@ impl<'t> Tables<'t> {
 
     /// Removes a definition.
     pub(super) fn undefine(&mut self, pipeline: &Name) -> Result<(), Failure> {
-        if self.definitions.remove(pipeline.as_str())?.is_some() {
-            rows::count_removed(&mut self.meta, DEFINITIONS)?;
-        }
+        self.definitions.remove(pipeline.as_str())?;
+        self.names.remove((DEFINITIONS.name(), pipeline.as_str()))?;
         Ok(())
     }
 
@@ -271,14 +270,9 @@ impl<'t> Tables<'t> {
         let bytes = rows::pack(head)?;
         let row = seal(&[pipeline.as_bytes()], &bytes);
         if self.pipelines.insert(pipeline.as_str(), row.as_slice())?.is_none() {
-            rows::count_new(&mut self.meta, &self.pipelines, PIPELINES, self.lost.pipelines)?;
+            rows::put_name(&mut self.names, PIPELINES, pipeline)?;
         }
         Ok(())
-    }
-
-    /// Whether a pipeline that is not known may have been, and its row was lost.
-    fn pipelines_lost(&self) -> Result<bool, StorageError> {
-        Ok(self.lost.pipelines && rows::missing(&self.meta, &self.pipelines, PIPELINES)? > 0)
     }
 
     /// A head in place of a damaged one. Its generation must be above every one that was given out: no pipeline is

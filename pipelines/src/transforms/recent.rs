@@ -2,7 +2,7 @@
 //! [`throttle`](super::throttle).
 //!
 //! Keys are numbered by arrival, and saved in rows of up to [`CHUNK`]: so the order survives a restart, eviction goes on where it
-//! was, a snapshot holds what came since the last one, and a restart with a million keys reads ten thousand rows. There are two
+//! was, a snapshot holds what came since the last one, and where much comes between two, a restart reads few rows. There are two
 //! sorts of rows, whose values begin with [`ROW_VERSION`]:
 //!
 //! | key | value |
@@ -156,7 +156,7 @@ impl<const K: usize, const V: usize> Recent<K, V> {
             }
             self.order.push_back(key);
         }
-        self.saved.end += 1;
+        self.saved.end = self.saved.end.checked_add(1).ok_or_else(damaged)?;
         Ok(())
     }
 }

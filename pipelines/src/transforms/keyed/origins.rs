@@ -121,8 +121,8 @@ impl Origins {
     }
 }
 
-/// No stage holds more records, so none has more origins.
-const MOST: usize = super::sample::MOST_SAMPLES;
+/// Highest number that is believed: a stage has hardly more origins than records, and few are deleted and not told yet.
+const MOST: usize = 2 * super::sample::MOST_SAMPLES;
 
 impl Row for Arc<Origin> {
     fn put(&self, to: &mut Put<'_>) {

@@ -32,7 +32,8 @@ mod tests;
 use std::collections::BTreeSet;
 
 use afferent_core::{
-    Batch, Delta, Emit, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform, TransformCx,
+    Batch, Delta, Emit, Error, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform,
+    TransformCx,
 };
 
 pub use self::config::{Config, DEFAULT_SAMPLES};
@@ -52,9 +53,11 @@ pub const MAX_SLICES: i64 = 4096;
 /// Rows of groups.
 const GROUPS: u8 = 1;
 /// Rows of origins, which records name.
-const ORIGINS: u8 = 2;
+const ORIGINS: u8 = 3;
 /// Rows of records.
-const HELD: u8 = 3;
+const HELD: u8 = 4;
+/// Rows of records with their origins, as programs of before the first release wrote them.
+const WHOLE: u8 = 2;
 
 /// Counts each moment once.
 #[derive(Debug)]
@@ -253,7 +256,9 @@ impl MergeSources {
     fn tell(&mut self, id: RecordId, out: &mut Emit<Record>) {
         let Some(held) = self.held.change(&id) else { return };
         let kind = held.record.kind;
-        let origin = held.origin.and_then(|origin| self.origins.get(origin));
+        let origin = held
+            .origin
+            .map(|origin| self.origins.get(origin).expect("invariant: it is there while a record has it"));
         let new_id = |start: i64, life| self.identity.of_record(id, &[&start.to_be_bytes()], life);
         for piece in held.pieces.iter().filter(|piece| !piece.is_told()) {
             if piece.told_changes > 0 && piece.told_life < piece.life {
@@ -374,6 +379,10 @@ impl Transform for MergeSources {
                     }
                     let origin = origin.and_then(|origin| self.origins.get(origin));
                     held.rank = self.plan.rank(held.record.kind, origin.map(|origin| &**origin));
+                }
+                WHOLE => {
+                    let message = "its state was saved by a program of before the first release; start the pipeline again with --from-start to begin anew";
+                    return Err(Error::state(message));
                 }
                 _ => return Err(damaged()),
             }
