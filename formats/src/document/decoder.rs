@@ -90,6 +90,8 @@ pub(crate) struct Documents<D> {
     /// Instead, of a part that is too long.
     long: Option<Long>,
     began: bool,
+    /// How many bytes of a mark the input has begun with, if it has not gone on yet.
+    mark: usize,
 }
 
 #[derive(Debug)]
@@ -117,6 +119,7 @@ impl<D: Dialect> Documents<D> {
             line: 1,
             long: None,
             began: false,
+            mark: 0,
         }
     }
 
@@ -220,7 +223,25 @@ impl<D: Dialect> Decoder for Documents<D> {
         if bytes.is_empty() {
             return;
         }
-        let bytes = if self.began { bytes } else { bytes.strip_prefix(BOM).unwrap_or(bytes) };
+        let joined;
+        let bytes = if self.began {
+            bytes
+        } else {
+            let seen = std::mem::take(&mut self.mark);
+            let rest = &BOM[seen..];
+            if bytes.len() < rest.len() && rest.starts_with(bytes) {
+                self.mark = seen + bytes.len();
+                return;
+            }
+            match bytes.strip_prefix(rest) {
+                Some(bytes) => bytes,
+                None if seen == 0 => bytes,
+                None => {
+                    joined = [&BOM[..seen], bytes].concat();
+                    &joined
+                }
+            }
+        };
         self.began = true;
         let is_kept = !self.kept.is_empty();
         let mut kept = std::mem::take(&mut self.kept);
@@ -246,6 +267,10 @@ impl<D: Dialect> Decoder for Documents<D> {
     }
 
     fn finish(&mut self, at: Location<'_>, records: &mut Batch<Record>, rejects: &mut Rejects) {
+        // What only began like a mark is none.
+        let begun = &BOM[..std::mem::take(&mut self.mark)];
+        self.began = true;
+        self.decode(begun, at, records, rejects);
         let kept = std::mem::take(&mut self.kept);
         let is_open = self.walk.open().is_some();
         let line = if is_open { self.line } else { at.line };

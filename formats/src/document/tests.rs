@@ -86,6 +86,26 @@ fn parts_come_with_what_is_said_of_them() {
     assert_eq!(read(text), expected);
 }
 
+/// Scenario: a mark before documents that is cut anywhere, and what only begins like one. Guarantees: G1, where pieces end does not
+/// matter.
+#[test]
+fn a_mark_may_come_in_pieces() {
+    let whole = b"\xef\xbb\xbf{\"list\":[1]}";
+    let expected = read_with(false, &[whole]);
+    assert_eq!(expected, ["in:1 part 2 of : 1", "in:1 left: "]);
+    for cut in 0..whole.len() {
+        for other in cut..whole.len() {
+            let pieces = [&whole[..cut], &whole[cut..other], &whole[other..]];
+            assert_eq!(read_with(false, &pieces), expected, "{cut} {other}");
+        }
+    }
+    for begun in [&b"\xef"[..], b"\xef\xbb", b"\xef\xbbx", b"\xefx\n"] {
+        let expected = read_with(false, &[begun]);
+        assert!(expected.iter().any(|found| found.contains("expected JSON")), "{expected:?}");
+        assert_eq!(read_with(false, &[&begun[..1], &begun[1..]]), expected);
+    }
+}
+
 /// Scenario: values where no dialect has any, filled, empty and plain; documents that are none. Guarantees: G11, what could
 /// hold a record is a reject, and in strict mode so is the rest.
 #[test]
