@@ -2,8 +2,6 @@
 //! against folds written by hand over the same records from the same decoder, on one thread. Ours also take the snapshots that
 //! an engine takes, one for each million records; the folds keep nothing that survives.
 //!
-//! And what a checkpoint of a million open windows costs when a thousand of them changed: the snapshot, without the store.
-//!
 //! `AFFERENT_BENCH_RECORDS` sets another number of records.
 
 use std::{
@@ -14,12 +12,12 @@ use std::{
 };
 
 use afferent::{
-    afferent_core::{Batch, Emit, Kind, Name, Record, RecordId, Snapshot, Timestamp, Transform, Unit, Value},
+    afferent_core::{Batch, Emit, Kind, Name, Record, RecordId, Timestamp, Transform, Unit, Value},
     formats::{Decoder, DecoderOptions, Location, wire::WireDecoder},
     transforms::{MergeSources, Statistics, Window, merge_sources, statistics, window},
 };
 use afferent_benches::{TYPES, pair};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group};
+use criterion::{Criterion, Throughput, criterion_group};
 
 /// µs.
 const SECOND: i64 = 1_000_000;
@@ -205,58 +203,6 @@ fn merged_by_hand(path: &Path) -> usize {
     pieces
 }
 
-/// A million open windows, saved; and a thousand records that change as many of them.
-fn million() -> (Window, Vec<Record>) {
-    let mut config = window::Config::new("1min".parse().expect("a span"), &["count", "sum"]);
-    config.lateness = "300d".parse().expect("a span");
-    config.max_samples = 2_000_000;
-    let mut window = Window::new(&config).expect("a configuration");
-    let kind = Kind::parse("HeartRate").expect("a type");
-    let unit = Unit::parse("count/min").expect("a unit");
-    let record = |id: u64, person: u64, minute: u64| {
-        let time = Timestamp::from_micros_clamped(minute as i64 * MINUTE);
-        let mut record =
-            Record::added(RecordId::from_u128(u128::from(id)), kind, time, time, Value::Quantity(60.0, unit));
-        record.subject = Some(Name::from(format!("user-{person}")));
-        record
-    };
-    let mut out = Emit::new();
-    for person in 0..1000 {
-        let mut batch: Batch<Record> =
-            (0..1000).map(|minute| record(person * 1000 + minute, person, minute)).collect();
-        window.apply(&mut batch, &mut out).expect("applies");
-    }
-    drop(window.snapshot().expect("a snapshot"));
-    let changes = (0..1000).map(|person| record(2_000_000 + person, person, person)).collect();
-    (window, changes)
-}
-
-#[allow(clippy::print_stdout, reason = "a bench prints its figures")]
-fn checkpoint(criterion: &mut Criterion) {
-    let (mut window, changes) = million();
-    let mut next = 10_000_000_u128;
-    let mut out = Emit::new();
-    let mut change = |window: &mut Window| {
-        let mut batch: Batch<Record> = changes.iter().cloned().collect();
-        for record in batch.iter_mut() {
-            next += 1;
-            record.id = RecordId::from_u128(next);
-        }
-        window.apply(&mut batch, &mut out).expect("applies");
-    };
-    change(&mut window);
-    let Snapshot::Delta(rows) = window.snapshot().expect("a snapshot") else { panic!("a thousand changed") };
-    println!("a snapshot of a million open windows, a thousand of them changed: {} rows", rows.len());
-    let window = std::cell::RefCell::new(window);
-    criterion.bench_function("transforms/snapshot of 1,000 changes among 1,000,000 windows", |bench| {
-        bench.iter_batched(
-            || change(&mut window.borrow_mut()),
-            |()| window.borrow_mut().snapshot().expect("a snapshot"),
-            BatchSize::PerIteration,
-        );
-    });
-}
-
 fn benches(criterion: &mut Criterion) {
     let records = std::env::var("AFFERENT_BENCH_RECORDS")
         .map_or(2_000_000, |records| records.parse().expect("AFFERENT_BENCH_RECORDS is a number"));
@@ -276,7 +222,6 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("statistics", |bench| bench.iter(|| ours(&path, days())));
     group.bench_function("merge_sources", |bench| bench.iter(|| ours(&path, merged())));
     group.finish();
-    checkpoint(criterion);
 }
 
 criterion_group!(transforms, benches);

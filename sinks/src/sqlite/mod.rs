@@ -12,7 +12,8 @@
 //! | the deletion of this id | any revision | superseded |
 //!
 //! A deletion removes the row, overwrites its bytes, and leaves a tombstone for good, also of an id that was never
-//! there. Records are written in the order they came.
+//! there. Records are written in the order they came; those between which nobody can tell the order, first additions, in the order of
+//! their keys, some batches at a time ([`runs`]).
 //!
 //! **One transaction per epoch.** The first record of an epoch begins it and takes SQLite's write lock; `prepare`
 //! commits it, durably (`synchronous = full` syncs the log at each commit), with generation and epoch; `commit` does
@@ -56,6 +57,7 @@ mod database;
 mod dictionary;
 mod insert;
 mod month;
+mod runs;
 mod samples;
 mod schema;
 #[cfg(test)]

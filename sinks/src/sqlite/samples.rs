@@ -2,11 +2,11 @@
 
 use std::mem;
 
-use afferent_core::{Census, Record, RecordId, Reject, Rejects, Value};
+use afferent_core::{Batch, Census, Record, RecordId, Reject, Rejects, Value};
 use afferent_formats::wire;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, types::ValueRef};
 
-use super::{dictionary::Dictionaries, insert::Insert, month::Months};
+use super::{dictionary::Dictionaries, insert::Insert, month::Months, runs::Runs};
 
 const DELETE: &str = "DELETE FROM sample WHERE type = ?1 AND month = ?2 AND id = ?3";
 const SEEK: &str = "SELECT month, id FROM sample WHERE type = ?1 AND (month, id) >= (?2, ?3) \
@@ -21,6 +21,7 @@ const TOMBSTONE: &str = "INSERT INTO changed (id) VALUES (?1) \
 pub(super) struct Samples {
     dictionaries: Dictionaries,
     months: Months,
+    runs: Runs,
     /// Whether `changed` has a row; while it has none, no record has to be looked up in it.
     any_changed: bool,
     superseded: Census,
@@ -43,10 +44,16 @@ enum Changed {
     Revised(u32, Place),
 }
 
-/// The statements of a batch that nearly every record needs.
+/// The statements that nearly every record needs.
 struct Statements<'a> {
     insert: Insert<'a>,
     changed: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn new(connection: &'a Connection) -> rusqlite::Result<Statements<'a>> {
+        Ok(Statements { insert: Insert::new(connection)?, changed: connection.prepare_cached(CHANGED)? })
+    }
 }
 
 impl Samples {
@@ -54,6 +61,7 @@ impl Samples {
         Samples {
             dictionaries: Dictionaries::new(),
             months: Months::new(),
+            runs: Runs::new(),
             any_changed: true,
             superseded: Census::new(),
             rejects: Vec::new(),
@@ -75,25 +83,48 @@ impl Samples {
         (mem::take(&mut self.superseded), mem::take(&mut self.rejects))
     }
 
-    /// Writes records in the order they came; where nothing but first additions came, in the order of their keys, so
-    /// that those of one page follow one another. Nobody can tell: of equal ids the first still comes first.
+    /// Writes records in the order they came. Where nothing but first additions came, it takes them in, and writes as many of
+    /// those that it has, in the order of their keys; the others are written by [`finish`](Samples::finish) at the latest.
     pub(super) fn write(
         &mut self,
         connection: &Connection,
-        records: &mut Vec<Record>,
+        records: &mut Batch<Record>,
     ) -> rusqlite::Result<()> {
-        if records.iter().all(|record| !record.is_deletion() && record.revision == 0) {
-            let months = &mut self.months;
-            records.sort_by_cached_key(|record| (record.kind, months.of(record.start), record.id.to_bytes()));
-        }
-        let mut statements =
-            Statements { insert: Insert::new(connection)?, changed: connection.prepare_cached(CHANGED)? };
-        for record in records.drain(..) {
-            if record.is_deletion() {
-                self.delete(connection, &mut statements, &record)?;
-            } else {
-                self.add(connection, &mut statements, &record)?;
+        if !records.iter().all(|record| !record.is_deletion() && record.revision == 0) {
+            self.finish(connection)?;
+            let mut statements = Statements::new(connection)?;
+            for record in records.drain(..) {
+                if record.is_deletion() {
+                    self.delete(connection, &mut statements, &record)?;
+                } else {
+                    self.add(connection, &mut statements, &record)?;
+                }
             }
+            return Ok(());
+        }
+        let count = records.len();
+        self.runs.gather(records);
+        self.write_run(connection, count)?;
+        if self.runs.is_full() {
+            self.write_run(connection, usize::MAX)?;
+            self.runs.begin();
+        }
+        Ok(())
+    }
+
+    /// Writes all that was taken in.
+    pub(super) fn finish(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.write_run(connection, usize::MAX)?;
+        self.runs.begin();
+        self.write_run(connection, usize::MAX)
+    }
+
+    /// Writes so many records of the run, or as many as there are.
+    fn write_run(&mut self, connection: &Connection, count: usize) -> rusqlite::Result<()> {
+        let mut statements = Statements::new(connection)?;
+        for _ in 0..count {
+            let Some(record) = self.runs.next() else { break };
+            self.add(connection, &mut statements, &record)?;
         }
         Ok(())
     }

@@ -1,0 +1,62 @@
+//! [`Runs`]: records of several batches in the order of their keys.
+
+use std::mem;
+
+use afferent_core::{Batch, Record};
+
+use super::month::Months;
+
+/// How many records are put in order at a time; in tests a few, so that runs end and begin in them. Where types are mixed, those of a
+/// batch touch nearly as many pages as there are records; of eight batches a dozen fall into one page, which is then read, changed and
+/// written once. An import of mixed types takes a bit more than half the time that it takes without, one type by type a
+/// tenth less; with twice as many it takes as long.
+const RECORDS: usize = if cfg!(test) { 3 } else { 8 * 1024 };
+
+/// About how many bytes of input they may have been read from, so that long records are not gathered.
+const BYTES: usize = 4 << 20;
+
+/// Gathers records into runs, and gives those of a run in the order of their keys. As many come out as go in, so that nobody waits
+/// for a whole run to be written: while one goes out, the next gathers.
+///
+/// Nobody can tell, as long as all are first additions: of equal ids the one that came first still comes first.
+#[derive(Debug)]
+pub(super) struct Runs {
+    months: Months,
+    /// Those that come next, the last first.
+    run: Vec<Record>,
+    gathered: Vec<Record>,
+    /// About how many bytes of input `gathered` was read from.
+    bytes: usize,
+}
+
+impl Runs {
+    pub(super) fn new() -> Runs {
+        Runs { months: Months::new(), run: Vec::new(), gathered: Vec::new(), bytes: 0 }
+    }
+
+    /// Takes `records` in.
+    pub(super) fn gather(&mut self, records: &mut Batch<Record>) {
+        self.bytes += records.bytes();
+        self.gathered.append(records);
+    }
+
+    /// Whether so much is gathered that the next run should begin.
+    pub(super) fn is_full(&self) -> bool {
+        self.gathered.len() >= RECORDS || self.bytes >= BYTES
+    }
+
+    /// The next record of the run.
+    pub(super) fn next(&mut self) -> Option<Record> {
+        self.run.pop()
+    }
+
+    /// What was gathered is the next run. The last one must have gone out.
+    pub(super) fn begin(&mut self) {
+        debug_assert!(self.run.is_empty(), "a run begins behind another");
+        mem::swap(&mut self.run, &mut self.gathered);
+        self.bytes = 0;
+        let months = &mut self.months;
+        self.run.sort_by_cached_key(|record| (record.kind, months.of(record.start), record.id.to_bytes()));
+        self.run.reverse();
+    }
+}
