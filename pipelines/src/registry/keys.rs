@@ -48,7 +48,7 @@ mod tests {
     fn names_the_fields() {
         #[derive(Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "only its fields' names are read")]
         struct Config {
             path: String,
             max_age: u32,
