@@ -62,7 +62,7 @@ fn fill(transform: &mut dyn Transform<In = Record, Out = Record>, record: impl F
 
 fn windows() -> Window {
     let mut config = window::Config::new("1min".parse().expect("a span"), &["count", "sum"]);
-    config.lateness = "2000d".parse().expect("a span");
+    config.lateness = "300d".parse().expect("a span");
     config.max_samples = 2_000_000;
     Window::new(&config).expect("a configuration")
 }
