@@ -111,6 +111,17 @@ impl<K: Key, R: Row> Table<K, R> {
         Some(&mut slot.row)
     }
 
+    /// Lets `update` look at the row, and change it if it says so; whether it has.
+    pub(crate) fn change_if(&mut self, key: &K, update: impl FnOnce(&mut R) -> bool) -> bool {
+        let Some(slot) = self.slots.get_mut(key) else { return false };
+        let changed = update(&mut slot.row);
+        if changed && !slot.changed {
+            slot.changed = true;
+            self.changed.push(*key);
+        }
+        changed
+    }
+
     /// Keeps `row`, in place of the one that is there, which it gives.
     #[inline]
     pub(crate) fn insert(&mut self, key: K, row: R) -> Option<R> {

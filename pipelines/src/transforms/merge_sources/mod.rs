@@ -91,11 +91,8 @@ impl Buffers {
     /// Puts what of `stretch` no better sample covers into `left`.
     fn uncover(&mut self, lane: &Lane, stretch: &Stretch) {
         self.covered.clear();
-        for slice in stretch.slices() {
-            let there = lane.slices.get(&slice).map_or(&[][..], Vec::as_slice);
-            let better = there.iter().filter(|other| other.rank < stretch.rank && other.end > other.start);
-            self.covered.extend(better.map(|other| (other.start, other.end)));
-        }
+        let better = |other: &&Stretch| other.rank < stretch.rank && other.end > other.start;
+        self.covered.extend(lane.near(stretch).filter(better).map(|other| (other.start, other.end)));
         uncovered(stretch.start, stretch.end, &mut self.covered, &mut self.left);
     }
 }
@@ -196,7 +193,7 @@ impl MergeSources {
             if there.is_empty() {
                 self.oldest.insert((slice, group));
             }
-            there.push(stretch);
+            there.insert(stretch);
         }
     }
 
@@ -207,7 +204,7 @@ impl MergeSources {
         let lane = &mut self.groups.get_mut(group).state;
         for slice in stretch.slices() {
             if let Some(there) = lane.slices.get_mut(&slice) {
-                there.retain(|other| other.id != id);
+                there.remove(&stretch);
                 if there.is_empty() {
                     lane.slices.remove(&slice);
                     self.oldest.remove(&(slice, group));
@@ -223,11 +220,8 @@ impl MergeSources {
             return;
         }
         let lane = &self.groups.get(group).state;
-        for slice in stretch.slices() {
-            let there = lane.slices.get(&slice).map_or(&[][..], Vec::as_slice);
-            let worse = there.iter().filter(|other| other.rank > stretch.rank && other.touches(stretch));
-            self.buffers.affected.extend(worse);
-        }
+        let worse = |other: &&Stretch| other.rank > stretch.rank && other.touches(stretch);
+        self.buffers.affected.extend(lane.near(stretch).filter(worse));
     }
 
     /// Works out again what counts of those that are affected.
@@ -235,18 +229,15 @@ impl MergeSources {
         let mut affected = std::mem::take(&mut self.buffers.affected);
         affected.sort_unstable_by_key(|stretch| stretch.id);
         affected.dedup_by_key(|stretch| stretch.id);
+        let MergeSources { held, groups, buffers, changed, .. } = self;
         for stretch in &affected {
-            let Some(held) = self.held.get(&stretch.id) else { continue };
-            self.buffers.uncover(&self.groups.get(held.group).state, stretch);
-            let counting = held.pieces.iter().filter(|piece| piece.changes > 0);
             // What is not touched is not saved again.
-            if counting.map(|piece| (piece.start, piece.end)).eq(self.buffers.left.iter().copied()) {
-                continue;
-            }
-            if let Some(held) = self.held.change(&stretch.id)
-                && held.update(&self.buffers.left, false)
-            {
-                self.changed.push((stretch.start, stretch.id));
+            let is_changed = held.change_if(&stretch.id, |held| {
+                buffers.uncover(&groups.get(held.group).state, stretch);
+                held.update(&buffers.left, false)
+            });
+            if is_changed {
+                changed.push((stretch.start, stretch.id));
             }
         }
         self.buffers.affected = affected;
