@@ -10,7 +10,6 @@ use std::{
     fs::read_to_string,
     process::Command,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use afferent::{
@@ -24,7 +23,7 @@ use afferent::{
         Dedupe, Latest, MergeSources, Statistics, Window, dedupe, latest, merge_sources, statistics, window,
     },
 };
-use afferent_benches::{Spread, two_workers};
+use afferent_benches::{Spread, time, two_workers};
 use criterion::{BatchSize, Criterion, criterion_group};
 
 const MILLION: u64 = 1_000_000;
@@ -55,9 +54,13 @@ fn fill(transform: &mut dyn Transform<In = Record, Out = Record>, record: impl F
         batch.extend((number..number + 1000).map(&record));
         number += 1000;
         transform.apply(&mut batch, &mut out).expect("applies");
+        // As an engine does at its checkpoints.
+        if number % 100_000 == 0 {
+            transform.tick(Timestamp::default(), &mut out).expect("ticks");
+            drop(transform.snapshot().expect("a snapshot"));
+        }
         out.batch.clear();
     }
-    drop(transform.snapshot().expect("a snapshot"));
 }
 
 fn windows() -> Window {
@@ -71,7 +74,7 @@ fn windows() -> Window {
 const HELD: [(&str, &str); 5] = [
     ("window", "an open window of a minute with one sample"),
     ("statistics", "a bucket of a day with one sample"),
-    ("merge_sources", "a sample"),
+    ("merge_sources", "a sample of a minute"),
     ("latest", "the newest record of a subject"),
     ("dedupe", "an id"),
 ];
@@ -102,10 +105,10 @@ fn hold(name: &str) {
             let mut held = MergeSources::new(&config).expect("a configuration");
             let steps = Kind::parse("StepCount").expect("a type");
             let unit = Unit::parse("count").expect("a unit");
-            fill(&mut held, |number| Record {
-                kind: Some(steps),
-                value: Value::Quantity(60.0, unit),
-                ..minutes(number)
+            fill(&mut held, |number| {
+                let mut record = minutes(number);
+                record.end = record.start.plus_micros(MINUTE);
+                Record { kind: Some(steps), value: Value::Quantity(60.0, unit), ..record }
             });
             Box::new(held)
         }
@@ -187,14 +190,17 @@ impl Store {
     }
 }
 
-/// How long something took.
-fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
-    let began = Instant::now();
-    (run(), began.elapsed())
+/// Which windows change between two checkpoints.
+#[derive(Clone, Copy, Debug)]
+enum Changed {
+    /// Those of one minute, of all people: what comes now.
+    OfOneTime,
+    /// Of each person another minute: what comes late, or is corrected.
+    Anywhere,
 }
 
 #[allow(clippy::print_stdout, reason = "a bench prints its figures")]
-fn checkpoints(criterion: &mut Criterion) {
+fn checkpoints(criterion: &mut Criterion, changed: Changed) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let runtime = two_workers();
     let store = runtime.block_on(Store::open(directory.path()));
@@ -207,45 +213,49 @@ fn checkpoints(criterion: &mut Criterion) {
     }
     runtime.block_on(store.save(window.snapshot().expect("a snapshot")));
 
-    // One more sample into each of a thousand windows, others each time.
+    // Their samples are corrected, in others each time: there are never more than a million.
     let round = Cell::new(0);
     let change = |window: &mut Window| {
         let turn = round.replace(round.get() + 1);
-        let ids = MILLION * 2 + turn * CHANGES;
-        let mut batch: Batch<Record> =
-            (0..CHANGES).map(|person| record(ids + person, person, (person + turn) % 1000)).collect();
-        window.apply(&mut batch, &mut Emit::new()).expect("applies");
+        let corrected = |person| {
+            let minute = match changed {
+                Changed::OfOneTime => turn % 1000,
+                Changed::Anywhere => (person * 7 + turn) % 1000,
+            };
+            let mut record = record(person * 1000 + minute, person, minute);
+            record.revision = 1 + (turn / 1000) as u32;
+            record
+        };
+        let mut batch: Batch<Record> = (0..CHANGES).map(corrected).collect();
+        let mut out = Emit::new();
+        window.apply(&mut batch, &mut out).expect("applies");
+        assert!(out.batch.is_empty() && out.take_rejects().is_empty(), "all windows are open");
     };
-    change(&mut window);
-    let Snapshot::Delta(rows) = window.snapshot().expect("a snapshot") else { panic!("a thousand changed") };
-    println!("a thousand of a million open windows changed: {} rows are saved", rows.len());
-    runtime.block_on(store.save(Snapshot::Delta(rows)));
-
     let mut figures = (Vec::new(), Vec::new());
     for _ in 0..100 {
         change(&mut window);
-        let (snapshot, taking) = timed(|| window.snapshot().expect("a snapshot"));
-        let ((), saving) = timed(|| runtime.block_on(store.save(snapshot)));
-        figures.0.push((taking + saving).as_secs_f64() * 1e3);
-        let ((), nothing) = timed(|| runtime.block_on(store.save(Snapshot::Unchanged)));
-        figures.1.push(nothing.as_secs_f64() * 1e3);
+        let with = time(|| runtime.block_on(store.save(window.snapshot().expect("a snapshot"))));
+        figures.0.push(with.as_secs_f64() * 1e3);
+        let without = time(|| runtime.block_on(store.save(Snapshot::Unchanged)));
+        figures.1.push(without.as_secs_f64() * 1e3);
     }
     let (with, without) = (Spread::of(figures.0), Spread::of(figures.1));
     println!(
-        "a checkpoint of it, saved and synced: {:.2} ms ({:.2} to {:.2}); one of nothing: {:.2} ms ({:.2} to {:.2})",
+        "a checkpoint of a million open windows, a thousand changed ({changed:?}), saved and synced: {:.2} ms ({:.2} to {:.2}); of nothing: {:.2} ms ({:.2} to {:.2})",
         with.median, with.min, with.max, without.median, without.min, without.max
     );
 
     let window = RefCell::new(window);
-    let changed = || change(&mut window.borrow_mut());
+    let change = || change(&mut window.borrow_mut());
     let snapshot = || window.borrow_mut().snapshot().expect("a snapshot");
-    let mut group = criterion.benchmark_group("state: 1,000 changes among 1,000,000 windows");
+    let mut group =
+        criterion.benchmark_group(format!("state: 1,000 of 1,000,000 windows changed, {changed:?}"));
     group.bench_function("snapshot", |bench| {
-        bench.iter_batched(changed, |()| snapshot(), BatchSize::PerIteration);
+        bench.iter_batched(change, |()| snapshot(), BatchSize::PerIteration);
     });
     // The snapshots before were not saved, which a state database does not mind.
     group.bench_function("snapshot and save", |bench| {
-        bench.iter_batched(changed, |()| runtime.block_on(store.save(snapshot())), BatchSize::PerIteration);
+        bench.iter_batched(change, |()| runtime.block_on(store.save(snapshot())), BatchSize::PerIteration);
     });
     group.finish();
 }
@@ -254,7 +264,8 @@ fn benches(criterion: &mut Criterion) {
     if cfg!(target_os = "linux") {
         memory();
     }
-    checkpoints(criterion);
+    checkpoints(criterion, Changed::OfOneTime);
+    checkpoints(criterion, Changed::Anywhere);
 }
 
 criterion_group!(state, benches);

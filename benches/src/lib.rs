@@ -79,8 +79,9 @@ pub fn pair<A, B>(
     ratio
 }
 
+/// How long `work` takes.
 #[allow(clippy::disallowed_methods, reason = "a bench measures real time")]
-fn time<T>(work: &mut impl FnMut() -> T) -> Duration {
+pub fn time<T>(mut work: impl FnMut() -> T) -> Duration {
     let began = Instant::now();
     black_box(work());
     began.elapsed()

@@ -100,6 +100,25 @@ impl Record {
         self.change == Change::Deleted
     }
 
+    /// About how many bytes it takes in memory, with what others may share.
+    pub fn weight(&self) -> usize {
+        let value = match &self.value {
+            Value::Electrocardiogram(ecg) => size_of_val(&*ecg.voltages),
+            Value::HeartbeatSeries(series) => size_of_val(&*series.beats),
+            Value::Route(route) => size_of_val(&*route.locations),
+            Value::Correlation(correlation) => size_of_val(&*correlation.samples),
+            Value::Workout(workout) => {
+                size_of_val(&*workout.events)
+                    + size_of_val(&*workout.statistics)
+                    + size_of_val(&*workout.activities)
+            }
+            Value::Clinical(clinical) => clinical.document.as_ref().map_or(0, |document| document.len()),
+            Value::Json(text) => text.len(),
+            _ => 0,
+        };
+        size_of::<Record>() + value
+    }
+
     /// The metadata, made writable (and copied first if other records share it).
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         std::sync::Arc::make_mut(self.metadata.get_or_insert_default())

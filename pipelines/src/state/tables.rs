@@ -104,6 +104,8 @@ impl<'t> Tables<'t> {
             head.indexed = true;
         }
         self.put_head(pipeline, &head)?;
+        // Always, so that a name that was lost is back.
+        rows::put_name(&mut self.names, PIPELINES, pipeline)?;
         Ok(head.generation)
     }
 
@@ -245,9 +247,8 @@ impl<'t> Tables<'t> {
     pub(super) fn define(&mut self, pipeline: &Name, row: &DefinitionRow) -> Result<(), Failure> {
         let bytes = rows::pack(row)?;
         let row = seal(&[pipeline.as_bytes()], &bytes);
-        if self.definitions.insert(pipeline.as_str(), row.as_slice())?.is_none() {
-            rows::put_name(&mut self.names, DEFINITIONS, pipeline)?;
-        }
+        self.definitions.insert(pipeline.as_str(), row.as_slice())?;
+        rows::put_name(&mut self.names, DEFINITIONS, pipeline)?;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use afferent_core::{
     Batch, Committed, Error, ErrorKind, Kind, Limits, Position, Pulled, Record, Result, Source, SourceCx,
-    Value, clock::sleep, event::StageEvents,
+    clock::sleep, event::StageEvents,
 };
 use tokio::sync::watch;
 
@@ -296,7 +296,7 @@ impl Open {
             tokio::task::yield_now().await;
         }
         batch.add_bytes(
-            page.added.iter().map(weight).sum::<usize>() + page.deleted.len() * size_of::<Record>(),
+            page.added.iter().map(Record::weight).sum::<usize>() + page.deleted.len() * size_of::<Record>(),
         );
         batch.extend(page.added);
         batch.extend(page.deleted);
@@ -322,18 +322,4 @@ impl Open {
     fn position(&self) -> Result<Position> {
         Position::new(POSITION_VERSION, self.identity.clone(), &self.anchors)
     }
-}
-
-/// About how many bytes a record takes in memory.
-fn weight(record: &Record) -> usize {
-    let shared = match &record.value {
-        Value::Electrocardiogram(ecg) => size_of_val(&*ecg.voltages),
-        Value::HeartbeatSeries(series) => size_of_val(&*series.beats),
-        Value::Route(route) => size_of_val(&*route.locations),
-        Value::Correlation(correlation) => size_of_val(&*correlation.samples),
-        Value::Clinical(clinical) => clinical.document.as_ref().map_or(0, |document| document.len()),
-        Value::Json(text) => text.len(),
-        _ => 0,
-    };
-    size_of::<Record>() + shared
 }

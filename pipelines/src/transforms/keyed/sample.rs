@@ -46,6 +46,10 @@ impl Sample {
 }
 
 impl Row for Sample {
+    fn place(&self) -> Option<i64> {
+        Some(self.start)
+    }
+
     fn put(&self, to: &mut Put<'_>) {
         to.id(self.id);
         to.i64(self.start);

@@ -83,13 +83,35 @@ pub(crate) struct Table<K, R> {
     slots: IndexMap<K, Slot<R>, foldhash::fast::RandomState>,
     /// Every key that changed and is there, and some that are not any more.
     changed: Vec<K>,
-    /// Keys that the checkpoint has and that are gone.
-    gone: HashSet<K, foldhash::fast::RandomState>,
+    /// Rows that the checkpoint has and that are gone, by place and key.
+    gone: HashSet<(Option<i64>, K), foldhash::fast::RandomState>,
+    /// Keys whose rows the checkpoint has without their places, as programs before wrote them.
+    unplaced: Vec<K>,
+}
+
+/// Writes the key of a saved row.
+fn write_key<K: Key>(tag: Tag, place: Option<i64>, key: &K, to: &mut Vec<u8>) {
+    to.push(tag);
+    if let Some(place) = place {
+        to.extend_from_slice(&place_bytes(place));
+    }
+    key.write(to);
+}
+
+/// A place in bytes that are in the order of places.
+fn place_bytes(place: i64) -> [u8; 8] {
+    (place ^ i64::MIN).to_be_bytes()
 }
 
 impl<K: Key, R: Row> Table<K, R> {
     pub(crate) fn new(tag: Tag) -> Table<K, R> {
-        Table { tag, slots: IndexMap::default(), changed: Vec::new(), gone: HashSet::default() }
+        Table {
+            tag,
+            slots: IndexMap::default(),
+            changed: Vec::new(),
+            gone: HashSet::default(),
+            unplaced: Vec::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -111,7 +133,7 @@ impl<K: Key, R: Row> Table<K, R> {
         Some(&mut slot.row)
     }
 
-    /// Lets `update` look at the row, and change it if it says so; whether it has.
+    /// Lets `update` change the row, and say whether it has; only then the row is saved. Gives what it said.
     pub(crate) fn change_if(&mut self, key: &K, update: impl FnOnce(&mut R) -> bool) -> bool {
         let Some(slot) = self.slots.get_mut(key) else { return false };
         let changed = update(&mut slot.row);
@@ -132,10 +154,18 @@ impl<K: Key, R: Row> Table<K, R> {
                     slot.changed = true;
                     self.changed.push(key);
                 }
-                Some(std::mem::replace(&mut slot.row, row))
+                let before = std::mem::replace(&mut slot.row, row);
+                let (from, to) = (before.place(), slot.row.place());
+                if from != to {
+                    if slot.saved {
+                        self.gone.insert((from, key));
+                    }
+                    slot.saved = self.gone.remove(&(to, key));
+                }
+                Some(before)
             }
             Entry::Vacant(entry) => {
-                let saved = !self.gone.is_empty() && self.gone.remove(&key);
+                let saved = !self.gone.is_empty() && self.gone.remove(&(row.place(), key));
                 entry.insert(Slot { row, saved, changed: true });
                 self.changed.push(key);
                 None
@@ -150,7 +180,7 @@ impl<K: Key, R: Row> Table<K, R> {
     pub(crate) fn remove(&mut self, key: &K) -> Option<R> {
         let slot = self.slots.swap_remove(key)?;
         if slot.saved {
-            self.gone.insert(*key);
+            self.gone.insert((slot.row.place(), *key));
         }
         Some(slot.row)
     }
@@ -180,20 +210,17 @@ impl<K: Key, R: Row> Table<K, R> {
     pub(crate) fn save(&mut self, changes: &mut Delta) {
         let tag = self.tag;
         let mut gone = Vec::new();
-        for key in self.gone.drain() {
+        let unplaced = self.unplaced.drain(..).map(|key| (None, key));
+        for (place, key) in self.gone.drain().chain(unplaced) {
             gone.clear();
-            gone.push(tag);
-            key.write(&mut gone);
+            write_key(tag, place, &key, &mut gone);
             changes.remove(&gone);
         }
         let mut save = |key: &K, slot: &mut Slot<R>| {
             if slot.changed {
                 (slot.saved, slot.changed) = (true, false);
-                let key = |to: &mut Vec<u8>| {
-                    to.push(tag);
-                    key.write(to);
-                };
-                changes.write(key, |to| slot.row.write(to));
+                let place = slot.row.place();
+                changes.write(|to| write_key(tag, place, key, to), |to| slot.row.write(to));
             }
         };
         if self.changed.len() >= self.slots.len() / MANY {
@@ -213,10 +240,28 @@ impl<K: Key, R: Row> Table<K, R> {
     /// # Errors
     /// `State` when it is damaged or of a newer version.
     pub(crate) fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(K, &mut R)> {
-        let key = K::read(key).ok_or_else(damaged)?;
-        let row = read(value)?;
-        let slot = self.slots.entry(key).insert_entry(Slot { row, saved: true, changed: false });
-        Ok((key, &mut slot.into_mut().row))
+        let row: R = read(value)?;
+        let place = row.place().map(place_bytes);
+        let at_place = match &place {
+            Some(place) => key.strip_prefix(place).and_then(K::read),
+            None => K::read(key),
+        };
+        let (key, is_placed) = match at_place {
+            Some(key) => (key, true),
+            None if place.is_some() => (K::read(key).ok_or_else(damaged)?, false),
+            None => return Err(damaged()),
+        };
+        if !is_placed {
+            self.unplaced.push(key);
+            self.changed.push(key);
+        }
+        match self.slots.entry(key) {
+            Entry::Vacant(entry) => {
+                let slot = Slot { row, saved: is_placed, changed: !is_placed };
+                Ok((key, &mut entry.insert(slot).row))
+            }
+            Entry::Occupied(_) => Err(damaged()),
+        }
     }
 }
 
@@ -230,38 +275,75 @@ mod tests {
     use crate::transforms::keyed::{Get, Put};
 
     #[derive(Clone, Debug, PartialEq)]
-    struct Number(u32);
+    struct Number {
+        number: u32,
+        place: Option<i64>,
+    }
 
     impl Row for Number {
         fn put(&self, to: &mut Put<'_>) {
-            to.u32(self.0);
+            to.u32(self.number);
+            to.u8(u8::from(self.place.is_some()));
+            to.i64(self.place.unwrap_or_default());
         }
         fn get(from: &mut Get<'_>) -> Option<Number> {
-            from.u32().map(Number)
+            let (number, is_placed, place) = (from.u32()?, from.u8()? != 0, from.i64()?);
+            Some(Number { number, place: is_placed.then_some(place) })
+        }
+        fn place(&self) -> Option<i64> {
+            self.place
         }
     }
 
-    /// Scenario: random insertions, changes and removals, with snapshots between, against a map. Guarantees: G1; what the
+    /// What a checkpoint has after `changes`.
+    fn take(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, changes: &Delta) {
+        for (key, value) in changes.iter() {
+            match value {
+                Some(value) => rows.insert(key.to_vec(), value.to_vec()),
+                None => rows.remove(key),
+            };
+        }
+    }
+
+    /// Scenario: random insertions, changes and removals, with snapshots between, against a map; of rows in the order of their
+    /// keys, and of rows that have a place and change it. Guarantees: G1; what the
     /// snapshots make up is what the table holds, each key is named once, and nothing that did not change is named.
     #[test]
     fn snapshots_make_up_the_table() {
+        for is_placed in [false, true] {
+            snapshots_make_up(is_placed);
+        }
+    }
+
+    fn snapshots_make_up(is_placed: bool) {
         let mut random = Random::from_seed(1);
         let (mut table, mut rows) = (Table::<u32, Number>::new(7), BTreeMap::new());
         let mut model = BTreeMap::new();
         for step in 0..20_000 {
             let (key, value) = (random.below(300) as u32, random.u64() as u32);
-            match random.below(4) {
+            match random.below(5) {
                 0 => {
-                    assert_eq!(table.remove(&key), model.remove(&key).map(Number));
+                    assert_eq!(table.remove(&key).map(|row| row.number), model.remove(&key));
                 }
                 1 => {
                     if let Some(row) = table.change(&key) {
-                        row.0 = value;
+                        row.number = value;
+                        model.insert(key, value);
+                    }
+                }
+                2 => {
+                    let is_changed = table.change_if(&key, |row| {
+                        let is_other = value.is_multiple_of(2);
+                        row.number = if is_other { value } else { row.number };
+                        is_other
+                    });
+                    if is_changed {
                         model.insert(key, value);
                     }
                 }
                 _ => {
-                    table.insert(key, Number(value));
+                    let place = is_placed.then(|| random.below(4) as i64 - 2);
+                    table.insert(key, Number { number: value, place });
                     model.insert(key, value);
                 }
             }
@@ -269,12 +351,8 @@ mod tests {
                 let mut changes = Delta::new();
                 table.save(&mut changes);
                 let before = rows.clone();
-                for (key, value) in changes.iter() {
-                    match value {
-                        Some(value) => rows.insert(key.to_vec(), value.to_vec()),
-                        None => rows.remove(key),
-                    };
-                }
+                take(&mut rows, &changes);
+                assert_eq!(rows.len(), model.len());
                 let named = before.keys().filter(|key| !rows.contains_key(*key)).count();
                 assert!(changes.iter().filter(|(_, value)| value.is_none()).count() <= named);
                 let keys: std::collections::BTreeSet<_> = changes.iter().map(|(key, _)| key).collect();
@@ -284,7 +362,7 @@ mod tests {
                     assert_eq!(key[0], 7);
                     restored.restore(&key[1..], value).unwrap();
                 }
-                let held: BTreeMap<u32, u32> = restored.iter().map(|(key, row)| (*key, row.0)).collect();
+                let held: BTreeMap<u32, u32> = restored.iter().map(|(key, row)| (*key, row.number)).collect();
                 assert_eq!(held, model);
                 let mut none = Delta::new();
                 restored.save(&mut none);
@@ -294,13 +372,51 @@ mod tests {
         }
     }
 
+    /// Scenario: rows that have a place and were saved without it; one is removed before the next snapshot, the others
+    /// are not touched. Guarantees: G1; they are read, and the next snapshot puts each where it belongs.
+    #[test]
+    fn rows_without_their_places_are_read() {
+        let mut rows = BTreeMap::new();
+        let mut table = Table::<u32, Number>::new(7);
+        for number in 0..100_u32 {
+            let row = Number { number, place: Some(-i64::from(number)) };
+            let (mut key, mut value) = (vec![7], Vec::new());
+            number.write(&mut key);
+            row.write(&mut value);
+            table.restore(&key[1..], &value).unwrap();
+            rows.insert(key, value);
+        }
+        assert!(
+            table.restore(&3_u32.to_be_bytes(), rows.values().nth(3).unwrap()).is_err(),
+            "one is there twice"
+        );
+        table.remove(&5);
+        let mut changes = Delta::new();
+        table.save(&mut changes);
+        take(&mut rows, &changes);
+        let mut again = Table::<u32, Number>::new(7);
+        for (key, value) in &rows {
+            assert_eq!(key.len(), 1 + 8 + 4);
+            again.restore(&key[1..], value).unwrap();
+        }
+        let numbers: Vec<u32> = again.iter().map(|(_, row)| row.number).collect();
+        assert_eq!(
+            numbers,
+            (0..100).rev().filter(|number| *number != 5).collect::<Vec<_>>(),
+            "in the order of their places"
+        );
+        let mut none = Delta::new();
+        again.save(&mut none);
+        assert!(none.is_empty());
+    }
+
     /// Scenario: many rows that come and go between two snapshots. Guarantees: G7; the list of changes is bounded by what is
     /// there, and they cost the checkpoint nothing.
     #[test]
     fn what_comes_and_goes_costs_nothing() {
         let mut table = Table::<u32, Number>::new(1);
         for key in 0..100_000 {
-            table.insert(key, Number(key));
+            table.insert(key, Number { number: key, place: None });
             table.remove(&key.saturating_sub(10));
         }
         assert!(table.changed.len() < 2000, "{}", table.changed.len());

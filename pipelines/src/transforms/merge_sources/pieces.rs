@@ -103,6 +103,10 @@ impl Held {
 }
 
 impl Row for Held {
+    fn place(&self) -> Option<i64> {
+        Some(self.start())
+    }
+
     fn put(&self, to: &mut Put<'_>) {
         to.record(&self.record);
         // 0 is none.
