@@ -4,7 +4,7 @@ use afferent_core::{Problem, Record, RecordId};
 
 use super::row::{Get, Put, Row};
 
-/// How many samples a stage holds if the file does not say: about 150 MiB of memory when all are there.
+/// How many samples a stage holds if the file does not say: up to 430 MiB of memory when all are there and each has a window of its own.
 pub(crate) const MAX_SAMPLES: usize = 1_000_000;
 
 /// Highest `max_samples`: about 7 GiB.

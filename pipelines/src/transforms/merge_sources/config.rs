@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// How many samples are held if the file does not say: about 200 MiB of memory when all are there.
+/// How many samples are held if the file does not say: about 220 MiB of memory when all are there.
 pub const DEFAULT_SAMPLES: usize = 500_000;
 
 /// What is merged if the file does not say: what a phone and a watch both count.
