@@ -100,7 +100,7 @@ impl Record {
         self.change == Change::Deleted
     }
 
-    /// About how many bytes it takes in memory, with what others may share.
+    /// About how many bytes it takes in memory, without its metadata and its origin, which others may share.
     pub fn weight(&self) -> usize {
         let value = match &self.value {
             Value::Electrocardiogram(ecg) => size_of_val(&*ecg.voltages),

@@ -210,7 +210,7 @@ impl<K: Key, R: Row> Table<K, R> {
     pub(crate) fn save(&mut self, changes: &mut Delta) {
         let tag = self.tag;
         let mut gone = Vec::new();
-        let unplaced = self.unplaced.drain(..).map(|key| (None, key));
+        let unplaced = std::mem::take(&mut self.unplaced).into_iter().map(|key| (None, key));
         for (place, key) in self.gone.drain().chain(unplaced) {
             gone.clear();
             write_key(tag, place, &key, &mut gone);
