@@ -13,7 +13,7 @@
 //!
 //! A deletion removes the row, overwrites its bytes, and leaves a tombstone for good, also of an id that was never
 //! there. Records are written in the order they came; those between which nobody can tell the order, first additions, in the order of
-//! their keys, some batches at a time ([`runs`]).
+//! their keys, some batches at a time (`runs.rs`).
 //!
 //! **One transaction per epoch.** The first record of an epoch begins it and takes SQLite's write lock; `prepare`
 //! commits it, durably (`synchronous = full` syncs the log at each commit), with generation and epoch; `commit` does
