@@ -104,7 +104,7 @@ impl<'t> Tables<'t> {
             head.indexed = true;
         }
         self.put_head(pipeline, &head)?;
-        // Always, so that a name that was lost is back.
+        // Also of one that is known: a name that was lost is back.
         rows::put_name(&mut self.names, PIPELINES, pipeline)?;
         Ok(head.generation)
     }
@@ -215,6 +215,7 @@ impl<'t> Tables<'t> {
         let end = format!("{pipeline}\0");
         self.acknowledged.retain_in((pipeline.as_str(), "")..(end.as_str(), ""), |_, _| false)?;
         self.put_head(pipeline, &Head { generation: head.generation, ..Head::default() })?;
+        rows::put_name(&mut self.names, PIPELINES, pipeline)?;
         Ok(())
     }
 
@@ -270,9 +271,7 @@ impl<'t> Tables<'t> {
         // Plain data; a refusal after changes would break the rule above, and this one can't happen.
         let bytes = rows::pack(head)?;
         let row = seal(&[pipeline.as_bytes()], &bytes);
-        if self.pipelines.insert(pipeline.as_str(), row.as_slice())?.is_none() {
-            rows::put_name(&mut self.names, PIPELINES, pipeline)?;
-        }
+        self.pipelines.insert(pipeline.as_str(), row.as_slice())?;
         Ok(())
     }
 

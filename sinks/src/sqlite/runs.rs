@@ -8,8 +8,8 @@ use super::month::Months;
 
 /// How many records are put in order at a time; in tests a few, so that runs end and begin in them. Where types are mixed, those of a
 /// batch touch nearly as many pages as there are records; of several batches many fall into one page, which is then read, changed and
-/// written once. An import of mixed types takes two thirds of the time that it takes without, one type by type a tenth less. With
-/// eight batches it is a tenth faster still, and takes 2 MiB more.
+/// written once. An import of mixed types takes two thirds of the time that it takes without, one type by type a tenth less. Eight
+/// batches are hardly faster, and take 2 MiB more.
 const RECORDS: usize = if cfg!(test) { 3 } else { 6 * 1024 };
 
 /// About how many bytes they may take, so that long records are not gathered. So many of 400 bytes of XML, as most are, take less.
