@@ -13,8 +13,8 @@
 //! | `fitbit` | Fitbit's former API | a notification for the day |
 //! | `oura`, `strava`, `polar`, `whoop` | each | a notification; Polar's `PING` gives nothing |
 //! | `withings` | Withings, as a form | a notification for the interval |
-//! | `suunto` | Suunto | a notification, or each of its `samples` as JSON |
-//! | `terra` | Terra | each of its `data` as JSON, with its times and user |
+//! | `suunto` | Suunto | of its `samples` quantities and time in bed; workouts; JSON of what has no type; else a notification |
+//! | `terra` | Terra | of its `data` quantities, phases of sleep, blood pressures and workouts, and each as JSON |
 //! | `junction` | Junction (Vital) | the numbers of a daily series as quantities; other data as JSON; `historical.…` is a notification |
 //! | `garmin` | Garmin | of a daily summary steps, distance, energy and heart rates; other summaries as JSON; a ping is a notification |
 //!

@@ -169,3 +169,220 @@ fn what_says_nothing_is_a_reject() {
         assert!(!rejects[0].reason.contains("secret"), "{}", rejects[0].reason);
     }
 }
+
+/// Of each record its type, its value and when it is.
+fn shown(records: &[Record]) -> Vec<String> {
+    let show = |record: &Record| {
+        let value = match &record.value {
+            Value::Category(category) => format!("category {category}"),
+            Value::Json(_) => "json".to_owned(),
+            other => other.as_f64().map_or("other".to_owned(), |number| number.to_string()),
+        };
+        format!("{} {value} {} {}", record.kind.unwrap().short(), record.start, record.end)
+    };
+    records.iter().map(show).collect()
+}
+
+/// Scenario: what Suunto pushes of days and nights. Guarantees: G4, HealthKit's types in its units; what has none is there as JSON.
+#[test]
+fn samples_of_suunto_are_read() {
+    let activity = "{\"type\":\"SUUNTO_247_ACTIVITY_CREATED\",\"username\":\"kim\",\"samples\":[\
+        {\"timestamp\":\"2026-03-01T08:00:00.000+01:00\",\"entryData\":{\"HR\":61,\"StepCount\":12,\"EnergyConsumption\":4184,\"SpO2\":0.97,\"HRV\":null}},\
+        {\"timestamp\":\"2026-03-01T08:10:00.000+01:00\",\"entryData\":{\"HR\":null,\"HRV\":48}},\
+        {\"timestamp\":\"2026-03-01T08:20:00.000+01:00\",\"entryData\":{\"HR\":\"secret\",\"StepCount\":1}}]}";
+    let (records, rejects) = decode(Format::Suunto, activity);
+    assert_eq!(
+        shown(&records),
+        [
+            "HeartRate 61 2026-03-01T07:00:00Z 2026-03-01T07:00:00Z",
+            "StepCount 12 2026-03-01T07:00:00Z 2026-03-01T07:00:00Z",
+            "ActiveEnergyBurned 4184 2026-03-01T07:00:00Z 2026-03-01T07:00:00Z",
+            "OxygenSaturation 0.97 2026-03-01T07:00:00Z 2026-03-01T07:00:00Z",
+            "com.suunto.suunto_247_activity_created json 2026-03-01T07:10:00Z 2026-03-01T07:10:00Z",
+        ]
+    );
+    assert!(records.iter().all(|record| record.subject.as_deref() == Some("kim")));
+    assert!(records.iter().all(|record| record.zone.as_deref() == Some("+01:00")));
+    assert_eq!(rejects.len(), 1);
+    assert!(!rejects[0].reason.contains("secret"), "{}", rejects[0].reason);
+    let (none, again) = decode(Format::Suunto, std::str::from_utf8(rejects[0].payload.bytes()).unwrap());
+    assert_eq!((none.len(), &again[0].reason), (0, &rejects[0].reason));
+    let sleep = "{\"type\":\"SUUNTO_247_SLEEP_CREATED\",\"username\":\"kim\",\"samples\":[{\"timestamp\":\"2026-03-01T06:30:00+01:00\",\
+        \"entryData\":{\"BedtimeStart\":\"2026-02-28T23:00:00+01:00\",\"BedtimeEnd\":\"2026-03-01T06:30:00+01:00\",\"DeepSleepDuration\":5400,\"SleepId\":7}}]}";
+    let (records, rejects) = decode(Format::Suunto, sleep);
+    assert!(rejects.is_empty(), "{rejects:?}");
+    assert_eq!(
+        shown(&records),
+        [
+            "SleepAnalysis category 0 2026-02-28T22:00:00Z 2026-03-01T05:30:00Z",
+            "com.suunto.suunto_247_sleep_created json 2026-03-01T05:30:00Z 2026-03-01T05:30:00Z",
+        ]
+    );
+    let backwards = sleep.replace("2026-03-01T06:30:00+01:00\",\"Deep", "2026-02-01T06:30:00+01:00\",\"Deep");
+    let (records, rejects) = decode(Format::Suunto, &backwards);
+    assert_eq!((records.len(), rejects.len()), (0, 1));
+}
+
+/// Scenario: a workout of Suunto's, sent twice. Guarantees: G2, it is known by its key; G4, its totals and rates are there.
+#[test]
+fn a_workout_of_suunto_is_read() {
+    let body = "{\"type\":\"WORKOUT_CREATED\",\"username\":\"kim\",\"workout\":{\"workoutKey\":\"w-1\",\"activityId\":22,\"startTime\":1772352000000,\
+        \"totalTime\":3600.5,\"energyConsumption\":500,\"stepCount\":8500,\"totalDistance\":10000,\"hrdata\":{\"workoutAvgHR\":145,\"workoutMaxHR\":175},\
+        \"maxSpeed\":6,\"timeOffsetInMinutes\":120},\"gear\":{\"manufacturer\":\"Suunto\",\"name\":\"Suunto Vertical\",\"productType\":\"SPORT_WATCH\"}}";
+    let (records, rejects) = decode(Format::Suunto, body);
+    assert!(rejects.is_empty(), "{rejects:?}");
+    let [record] = &records[..] else { panic!("a workout: {records:?}") };
+    let Value::Workout(workout) = &record.value else { panic!("a workout: {record:?}") };
+    assert_eq!((workout.activity, workout.duration), (37, Some(3600.5)));
+    assert_eq!(
+        (record.start.to_string(), record.end.to_string(), record.zone.as_deref()),
+        ("2026-03-01T08:00:00Z".to_owned(), "2026-03-01T09:00:00.500000Z".to_owned(), Some("+02:00"))
+    );
+    let statistics: Vec<_> =
+        workout.statistics.iter().map(|of| (of.kind.short(), of.sum, of.average, of.maximum)).collect();
+    assert_eq!(
+        statistics,
+        [
+            ("ActiveEnergyBurned", Some(500.0), None, None),
+            ("DistanceWalkingRunning", Some(10_000.0), None, None),
+            ("StepCount", Some(8_500.0), None, None),
+            ("HeartRate", None, Some(145.0), Some(175.0)),
+        ]
+    );
+    let device = record.origin.as_ref().and_then(|origin| origin.device.clone()).unwrap();
+    assert_eq!(
+        (device.name.as_deref(), device.manufacturer.as_deref()),
+        (Some("Suunto Vertical"), Some("Suunto"))
+    );
+    assert_eq!(decode(Format::Suunto, &body.replace("8500", "8600")).0[0].id, record.id);
+    assert_ne!(decode(Format::Suunto, &body.replace("w-1", "w-2")).0[0].id, record.id);
+}
+
+/// Scenario: every kind of data that Terra pushes. Guarantees: G4, HealthKit's types in its units, and the whole as JSON.
+#[test]
+fn data_of_terra_are_read() {
+    let of = |topic: &str, metadata: &str, rest: &str| {
+        format!(
+            "{{\"type\":\"{topic}\",\"user\":{{\"user_id\":\"t-1\",\"provider\":\"GARMIN\"}},\"data\":[{{{rest},\"metadata\":\
+             {{\"start_time\":\"2026-03-01T00:00:00+01:00\",\"end_time\":\"2026-03-02T00:00:00+01:00\"{metadata}}}}}]}}"
+        )
+    };
+    let read = |body: &str| {
+        let (records, rejects) = decode(Format::Terra, body);
+        assert!(rejects.is_empty(), "{rejects:?}");
+        assert!(records.iter().all(|record| record.subject.as_deref() == Some("t-1")));
+        records
+    };
+    let daily = of(
+        "daily",
+        "",
+        "\"distance_data\":{\"steps\":4210,\"distance_meters\":3146.5,\"floors_climbed\":null},\"calories_data\":{\"net_activity_calories\":321,\"BMR_calories\":1500},\
+         \"heart_rate_data\":{\"detailed\":{\"hr_samples\":[{\"timestamp\":\"2026-03-01T08:00:00+01:00\",\"bpm\":61},{\"timestamp\":\"2026-03-01T08:01:00+01:00\",\"bpm\":null}]}}",
+    );
+    let records = read(&daily);
+    let day = "2026-02-28T23:00:00Z 2026-03-01T23:00:00Z";
+    assert_eq!(
+        shown(&records),
+        [
+            &format!("StepCount 4210 {day}"),
+            &format!("DistanceWalkingRunning 3146.5 {day}"),
+            &format!("ActiveEnergyBurned 321 {day}"),
+            &format!("BasalEnergyBurned 1500 {day}"),
+            "HeartRate 61 2026-03-01T07:00:00Z 2026-03-01T07:00:00Z",
+            &format!("co.tryterra.daily json {day}"),
+        ]
+    );
+    let body = of(
+        "body",
+        ",\"timestamp_localization\":0",
+        "\"measurements_data\":{\"measurements\":[{\"measurement_time\":\"2026-03-01T07:00:00+01:00\",\"weight_kg\":70.5,\"bodyfat_percentage\":21}]},\
+         \"blood_pressure_data\":{\"blood_pressure_samples\":[{\"timestamp\":\"2026-03-01T07:05:00+01:00\",\"systolic_bp\":120,\"diastolic_bp\":80}]},\
+         \"glucose_data\":{\"blood_glucose_samples\":[{\"timestamp\":\"2026-03-01T07:10:00+01:00\",\"blood_glucose_mg_per_dL\":95}]},\
+         \"heart_data\":{\"heart_rate_data\":{\"detailed\":{\"hr_samples\":[{\"timestamp\":\"2026-03-01T08:00:00+01:00\",\"bpm\":61}]}}}",
+    );
+    let measured = read(&body);
+    assert_eq!(
+        shown(&measured),
+        [
+            "BodyMass 70.5 2026-03-01T06:00:00Z 2026-03-01T06:00:00Z",
+            "BodyFatPercentage 0.21 2026-03-01T06:00:00Z 2026-03-01T06:00:00Z",
+            "BloodPressure other 2026-03-01T06:05:00Z 2026-03-01T06:05:00Z",
+            "BloodGlucose 95 2026-03-01T06:10:00Z 2026-03-01T06:10:00Z",
+            "HeartRate 61 2026-03-01T07:00:00Z 2026-03-01T07:00:00Z",
+            &format!("co.tryterra.body json {day}"),
+        ]
+    );
+    // The same heart rate, in two of its documents, is one record.
+    assert_eq!(measured[4].id, records[4].id);
+    let sleep = of(
+        "sleep",
+        "",
+        "\"sleep_durations_data\":{\"hypnogram_samples\":[{\"timestamp\":\"2026-03-01T01:00:00+01:00\",\"level\":4},{\"timestamp\":\"2026-03-01T02:00:00+01:00\",\"level\":3},\
+         {\"timestamp\":\"2026-03-01T02:05:00+01:00\",\"level\":6}]}",
+    );
+    assert_eq!(
+        shown(&read(&sleep)),
+        [
+            "SleepAnalysis category 3 2026-03-01T00:00:00Z 2026-03-01T01:00:00Z",
+            "SleepAnalysis category 5 2026-03-01T01:05:00Z 2026-03-01T23:00:00Z",
+            &format!("co.tryterra.sleep json {day}"),
+        ]
+    );
+    let secret = daily.replace("\"bpm\":61", "\"bpm\":\"secret\"");
+    let (none, rejects) = decode(Format::Terra, &secret);
+    assert_eq!((none.len(), rejects.len()), (0, 1));
+    assert!(!rejects[0].reason.contains("secret"), "{}", rejects[0].reason);
+    let mended = String::from_utf8(rejects[0].payload.bytes().to_vec()).unwrap().replace("\"secret\"", "61");
+    assert_eq!(shown(&read(&mended)), shown(&records));
+}
+
+/// Scenario: an activity of Terra's, changed and deleted. Guarantees: G2, one workout, of which the change is a higher revision.
+#[test]
+fn an_activity_of_terra_is_a_workout() {
+    let body = |upload: u8| {
+        let text = format!(
+            "{{\"type\":\"activity\",\"user\":{{\"user_id\":\"t-1\"}},\"data\":[{{\"metadata\":{{\"summary_id\":\"a-1\",\"type\":8,\"upload_type\":{upload},\
+             \"start_time\":\"2026-03-01T08:00:00Z\",\"end_time\":\"2026-03-01T09:00:00Z\"}},\"active_durations_data\":{{\"activity_seconds\":3500}},\
+             \"calories_data\":{{\"net_activity_calories\":500}},\"distance_data\":{{\"summary\":{{\"distance_meters\":10000,\"steps\":8500}}}},\
+             \"heart_rate_data\":{{\"summary\":{{\"avg_hr_bpm\":145,\"max_hr_bpm\":175}}}}}}]}}"
+        );
+        let (records, rejects) = decode(Format::Terra, &text);
+        assert!(rejects.is_empty(), "{rejects:?}");
+        let [workout, whole]: [Record; 2] = records.try_into().unwrap();
+        assert!(matches!(whole.value, Value::Json(_)));
+        workout
+    };
+    let (first, changed, deleted) = (body(1), body(3), body(4));
+    let Value::Workout(workout) = &first.value else { panic!("a workout: {first:?}") };
+    assert_eq!((workout.activity, workout.duration, workout.statistics.len()), (37, Some(3500.0), 4));
+    assert_eq!(first.origin.as_ref().and_then(|origin| origin.name.as_deref()), Some("Terra"));
+    assert_eq!((changed.id, first.revision, changed.revision), (first.id, 0, 1));
+    assert_eq!((deleted.id, deleted.is_deletion(), deleted.kind), (first.id, true, first.kind));
+}
+
+/// Scenario: a day is sent again while it goes on, in any order. Guarantees: G2, each total is one record, and the greatest is its
+/// newest revision.
+#[test]
+fn a_growing_total_is_one_record() {
+    let garmin = |seconds: u32, steps: u32| {
+        let body = format!(
+            "{{\"dailies\":[{{\"userId\":\"98\",\"startTimeInSeconds\":1772319600,\"durationInSeconds\":{seconds},\"steps\":{steps}}}]}}"
+        );
+        decode(Format::Garmin, &body).0.remove(0)
+    };
+    let terra = |_: u32, steps: u32| {
+        let body = format!(
+            "{{\"type\":\"daily\",\"user\":{{\"user_id\":\"98\"}},\"data\":[{{\"metadata\":{{\"start_time\":\"2026-03-01T00:00:00Z\",\"end_time\":\"2026-03-02T00:00:00Z\"}},\
+             \"distance_data\":{{\"steps\":{steps}}}}}]}}"
+        );
+        decode(Format::Terra, &body).0.remove(0)
+    };
+    for read in [&garmin as &dyn Fn(u32, u32) -> Record, &terra] {
+        let (noon, evening) = (read(43_200, 2_000), read(72_000, 4_210));
+        assert_eq!(noon.id, evening.id);
+        assert!(noon.revision < evening.revision);
+        assert_eq!(evening.value.as_f64(), Some(4_210.0));
+        assert_eq!(read(72_000, 4_210), evening);
+    }
+    assert_ne!(garmin(43_200, 2_000).id, terra(43_200, 2_000).id);
+}
