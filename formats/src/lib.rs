@@ -327,14 +327,25 @@ pub trait Decoder: Send {
 /// # Errors
 /// Why they don't, without any health value.
 pub fn decode_one(format: Format, bytes: &[u8], at: Location<'_>) -> Result<Record, String> {
+    match <[Record; 1]>::try_from(decode_all(format, bytes, at)?) {
+        Ok([record]) => Ok(record),
+        Err(_) => Err("expected one record in it, found another number".to_owned()),
+    }
+}
+
+/// Reads bytes that should hold records and nothing else, and a header where the format has one; at least one.
+///
+/// # Errors
+/// What of them is no record, without any health value; or that there is none.
+pub fn decode_all(format: Format, bytes: &[u8], at: Location<'_>) -> Result<Vec<Record>, String> {
     let (mut batch, mut rejects) = (Batch::new(), Vec::new());
     let mut decoder = format.decoder(DecoderOptions::default()).ok_or("this form is only written")?;
     decoder.decode(bytes, at, &mut batch, &mut rejects);
     decoder.finish(at, &mut batch, &mut rejects);
-    match (batch.pop(), rejects.pop(), batch.len() + rejects.len()) {
-        (Some(record), None, 0) => Ok(record),
-        (None, Some(reject), 0) => Err(reject.reason),
-        _ => Err("expected one record in it, found another number".to_owned()),
+    match rejects.into_iter().next() {
+        Some(reject) => Err(reject.reason),
+        None if batch.is_empty() => Err("expected a record in it, found none".to_owned()),
+        None => Ok(batch.into_vec()),
     }
 }
 

@@ -11,7 +11,9 @@ use super::{
     control::Abort,
     life::{Life, count},
 };
-use crate::{Batch, DeadLetter, Error, Kind, LetterId, Name, Result, Sink, Source, stage::Transforms};
+use crate::{
+    Batch, Census, DeadLetter, Error, Kind, LetterId, Name, Result, Sink, Source, stage::Transforms,
+};
 
 /// A dead letter that is put in again.
 #[derive(Clone, Debug)]
@@ -27,8 +29,8 @@ pub struct Again<I, O> {
 /// Where a dead letter is put in.
 #[derive(Clone, Debug)]
 pub enum Entry<I, O> {
-    /// Before all transforms.
-    Front(I),
+    /// Before all transforms: what it is read as, one item or more. The first takes its place in the accounts, the others are new.
+    Front(Vec<I>),
     /// Into this transform.
     Transform(Name, I),
     /// Into this sink, whatever its `when` says: it has met that.
@@ -67,13 +69,12 @@ where
         }
         self.open_epoch()?;
         for Again { id, letter, entry } in group {
-            let kind = self.kind_of(&entry);
-            self.count_again(&letter, kind, matches!(entry, Entry::Sink(..)));
+            self.count_again(&letter, &entry);
             self.tally.retried.push(id);
             self.tally.retried_bytes += letter.bytes();
             match entry {
-                Entry::Front(item) => {
-                    self.transforms.apply(&mut Batch::from(vec![item]), &mut self.out)?;
+                Entry::Front(items) => {
+                    self.transforms.apply(&mut Batch::from(items), &mut self.out)?;
                     self.deliver().await?;
                 }
                 Entry::Transform(name, item) => {
@@ -85,11 +86,12 @@ where
                 Entry::Sink(name, item) => {
                     let found = self.sinks.iter_mut().enumerate().find(|(_, slot)| slot.name == name);
                     let Some((index, slot)) = found else { return Err(nowhere("sink", &name).into()) };
+                    if let Some((_, output)) = self.taps {
+                        let census = count(output, std::slice::from_ref(&item));
+                        self.tally.types().sinks[index].written.add(&census);
+                    }
                     slot.batch.push(item);
                     self.tally.sinks[index].written += 1;
-                    if self.taps.is_some() {
-                        self.tally.types().sinks[index].written.count(kind, 1);
-                    }
                     let written = self.control.attend(slot.sink.write(&mut slot.batch)).await?;
                     written.map_err(|error| error.at(&name))?;
                 }
@@ -98,18 +100,19 @@ where
         Ok(true)
     }
 
-    /// The type of what a letter holds, if types are counted.
-    fn kind_of(&self, entry: &Entry<S::Item, X::Out>) -> Option<Kind> {
-        let (input, output) = self.taps?;
-        let census = match entry {
-            Entry::Front(item) | Entry::Transform(_, item) => count(input, std::slice::from_ref(item)),
-            Entry::Sink(_, item) => count(output, std::slice::from_ref(item)),
+    /// Takes a letter from the dead of the accounts that it is in; to others it is new. What it holds besides is new to all.
+    fn count_again(&mut self, letter: &DeadLetter, entry: &Entry<S::Item, X::Out>) {
+        let (first, others) = match entry {
+            Entry::Front(items) => self.kinds_of(items),
+            Entry::Transform(_, item) => self.kinds_of(std::slice::from_ref(item)),
+            Entry::Sink(_, item) => {
+                let census = self.taps.map(|(_, output)| count(output, std::slice::from_ref(item)));
+                (census.and_then(|census| census.iter().find_map(|(kind, _)| kind)), Census::new())
+            }
         };
-        census.iter().find_map(|(kind, _)| kind)
-    }
-
-    /// Takes a letter, which holds an item of `kind`, from the dead of the accounts that it is in; to others it is new.
-    fn count_again(&mut self, letter: &DeadLetter, kind: Option<Kind>, only_its_sink: bool) {
+        let others_count =
+            if let Entry::Front(items) = entry { items.len().saturating_sub(1) as u64 } else { 0 };
+        let only_its_sink = matches!(entry, Entry::Sink(..));
         let ledger = &self.checkpoint.ledger;
         for (index, slot) in self.sinks.iter().enumerate() {
             let tally = &mut self.tally.sinks[index];
@@ -118,13 +121,23 @@ where
                 false => (0, u64::from(!only_its_sink || letter.stage == slot.name)),
             };
             tally.retried += retried;
-            tally.joined += joined;
+            tally.joined += joined + others_count;
             if self.taps.is_some() {
                 let types = &mut self.tally.types().sinks[index];
-                types.retried.extend((retried > 0).then(|| (letter.kind(), kind)));
-                types.joined.count(kind, joined);
+                types.retried.extend((retried > 0).then(|| (letter.kind(), first)));
+                types.joined.count(first, joined);
+                types.joined.add(&others);
             }
         }
+    }
+
+    /// The type of the first of `items`, and those of the others; nothing if types are not counted.
+    fn kinds_of(&self, items: &[S::Item]) -> (Option<Kind>, Census) {
+        let (Some((input, _)), Some((first, others))) = (self.taps, items.split_first()) else {
+            return (None, Census::new());
+        };
+        let first = count(input, std::slice::from_ref(first)).iter().find_map(|(kind, _)| kind);
+        (first, count(input, others))
     }
 }
 

@@ -333,7 +333,7 @@ impl Letters<Item, Item> for Left {
                 .filter(|(_, letter)| letter.fate == Fate::Dead)
                 .map(|(id, letter)| {
                     let record = letter.record_key().expect("scripted letters have keys").id.as_u128();
-                    let entry = Entry::Front(((record >> 64) as u8, record as u64));
+                    let entry = Entry::Front(vec![((record >> 64) as u8, record as u64)]);
                     Again { id, letter, entry }
                 })
                 .collect();

@@ -2,7 +2,7 @@
 //!
 //! | rejected by | goes in | if |
 //! |---|---|---|
-//! | a source | before all transforms | the source's `format` reads it as one record now |
+//! | a source | before all transforms | the source's `format` reads it as records now, one or more |
 //! | a transform | into that transform | the pipeline has it |
 //! | a sink, or its receiver | into that sink alone | the pipeline has it |
 //!
@@ -20,7 +20,7 @@ use afferent_core::{
     engine::{Again, BoxLetters, Entry, Letters},
     reject::{Fate, Payload, RejectedBy},
 };
-use afferent_formats::{Format, Location, decode_one};
+use afferent_formats::{Format, Location, decode_all};
 use async_trait::async_trait;
 
 use crate::{PipelineSpec, definition::StageInfo, registry::StageKind, state::RedbStore};
@@ -201,18 +201,20 @@ fn entry(letter: &DeadLetter, stages: &Stages) -> Result<Entry<Record, Record>, 
     let Some((_, _, format)) = of(kind) else {
         return Err(format!("the pipeline has no {} `{stage}` any more", kind.word()));
     };
-    let record = record(letter, if kind == StageKind::Source { *format } else { None })?;
+    if kind == StageKind::Source {
+        return Ok(Entry::Front(records(letter, *format)?));
+    }
+    let record = letter.payload.to_record().ok_or("what was kept of it can't be read as a record")?;
     Ok(match kind {
-        StageKind::Source => Entry::Front(record),
-        StageKind::Transform => Entry::Transform(stage.clone(), record),
         StageKind::Sink => Entry::Sink(stage.clone(), record),
+        _ => Entry::Transform(stage.clone(), record),
     })
 }
 
-/// The record in a letter; bytes of the input are read in `format`.
-fn record(letter: &DeadLetter, format: Option<Format>) -> Result<Record, String> {
+/// The records in a letter of a source, whose bytes are read in `format`.
+fn records(letter: &DeadLetter, format: Option<Format>) -> Result<Vec<Record>, String> {
     if let Some(record) = letter.payload.to_record() {
-        return Ok(record);
+        return Ok(vec![record]);
     }
     let bytes = match (&letter.payload, format) {
         (Payload::Head { .. }, _) => {
@@ -225,6 +227,6 @@ fn record(letter: &DeadLetter, format: Option<Format>) -> Result<Record, String>
         _ => return Err("what was kept of it can't be read as a record".to_owned()),
     };
     let at = Location { name: &letter.location, line: 1 };
-    decode_one(format.unwrap_or_default(), &bytes, at)
+    decode_all(format.unwrap_or_default(), &bytes, at)
         .map_err(|reason| format!("it still can't be read: {reason}"))
 }

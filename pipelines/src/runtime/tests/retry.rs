@@ -7,6 +7,8 @@ use afferent_core::{
     Transform, ledger::Account, testing::RecordingSink,
 };
 
+use afferent_formats::Format;
+
 use super::*;
 use crate::{Builder, definition::StageInfo, registry::StageKind};
 
@@ -176,4 +178,74 @@ async fn letters_go_in_where_they_were_rejected() {
     assert_eq!(world.ids(2), (0..100).filter(|id| id % 10 == PICKY).collect::<Vec<_>>());
     assert_eq!(runtime.store().count_dead_letters(&name).await.unwrap(), 0);
     runtime.shutdown(PATIENCE).await.unwrap();
+}
+
+/// Gives a script, of which it could not read some: what those were is `bodies`.
+struct Unread {
+    source: ScriptSource<Record>,
+    bodies: Vec<Vec<u8>>,
+}
+
+impl Source for Unread {
+    type Item = Record;
+    async fn open(&mut self, cx: SourceCx) -> Result<()> {
+        self.source.open(cx).await
+    }
+    async fn next(&mut self) -> Result<Option<Pulled<Record>>> {
+        let mut pulled = self.source.next().await?;
+        for reject in pulled.iter_mut().flat_map(|pulled| &mut pulled.rejects) {
+            *reject = Reject::raw(&self.bodies.remove(0), "scripted", "body");
+        }
+        Ok(pulled)
+    }
+}
+
+/// Scenario: parts of bodies that a source could not read, in each of which it can read one record or several now, and one in which it
+/// still can't. Guarantees: G1, G2: all records of a letter are delivered, what can't be read stays dead, and the accounts balance.
+#[tokio::test(start_paused = true)]
+async fn letters_of_a_source_are_read_in_its_format() {
+    let packed = |record: &Record| {
+        let mut bytes = Vec::new();
+        Format::Msgpack.encoder().unwrap().encode(record, &mut bytes).unwrap();
+        bytes
+    };
+    let daily = "{\"dailies\":[{\"userId\":\"98\",\"startTimeInSeconds\":1772319600,\"steps\":4210,\"timeOffsetHeartRateSamples\":{\"15\":75}}]}";
+    let hidden = &records(21)[20];
+    for (format, body, count) in [
+        (Format::Msgpack, packed(hidden), 1),
+        (Format::Garmin, daily.as_bytes().to_vec(), 3),
+        (Format::Json, b"{\"id\":1}".to_vec(), 0),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = open(&directory).await;
+        let shown = Recording::default();
+        let (script, bodies) =
+            (Script { bad: |record| ends(record, PICKY), ..Script::new(records(10)) }, vec![body]);
+        let sink = shown.clone();
+        let spec = Builder::new("picky")
+            .source("same", move || Ok(Unread { source: script.source(), bodies: bodies.clone() }))
+            .sink("plain", move || Ok(sink.sink()))
+            .build()
+            .unwrap();
+        let outcome = runtime.run(spec.clone()).await.unwrap().wait().await.unwrap();
+        assert_eq!(numbers(&outcome.ledger.accounts["plain"]), (10, 9, 1));
+        let mut stages = stages();
+        stages[0].format = Some(format);
+        let retry = runtime.retry(spec, &stages, Selection::All).await.unwrap();
+        let outcome = runtime.run(retry.spec.clone()).await.unwrap().wait().await.unwrap();
+        let dead = u64::from(count == 0);
+        assert!(outcome.ledger.is_balanced(), "{format:?}");
+        assert_eq!(
+            numbers(&outcome.ledger.accounts["plain"]),
+            (9 + count + dead, 9 + count, dead),
+            "{format:?}"
+        );
+        assert_eq!(shown.visible().len() as u64, 9 + count, "{format:?}");
+        let types = &outcome.ledger.types["plain"];
+        let delivered: u64 = types.0.values().map(|row| row.delivered).sum();
+        assert_eq!(delivered, 9 + count, "{format:?}");
+        assert!(types.0.values().all(|row| row.is_balanced()), "{format:?}");
+        assert_eq!(runtime.store().count_dead_letters(&"picky".into()).await.unwrap(), dead);
+        runtime.shutdown(PATIENCE).await.unwrap();
+    }
 }
