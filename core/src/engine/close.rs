@@ -201,6 +201,7 @@ where
             prepared.rejects.iter().for_each(|reject| tally.dead.count(reject.kind, 1));
             tally.refused.add(&prepared.refused);
             tally.withdrawn.add(&prepared.withdrawn);
+            tally.withheld.add(&prepared.withheld);
             tally.pending = slot.sink.pending();
             if self.taps.is_some() {
                 self.tally.types().sinks[index].pending = prepared.pending;

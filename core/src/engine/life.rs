@@ -16,7 +16,7 @@ use crate::{
     event::EventKind,
     mailbox::{Activity, Need},
     reject::{Fate, RejectedBy},
-    stage::Transforms,
+    stage::{Permission, Transforms},
 };
 
 /// How often a pipeline whose receivers have not acknowledged everything looks whether they have.
@@ -55,6 +55,8 @@ pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item 
     /// When the open epoch first changed; `None` while it has not.
     pub(super) opened_at: Option<Instant>,
     pub(super) idle: bool,
+    /// What may be sent, as the sinks were told.
+    pub(super) permission: Permission<K::Item>,
     /// Whether the transforms have looked outside in this epoch.
     pub(super) looked: bool,
 }
@@ -122,6 +124,12 @@ where
                 Woke::Command(command) => self.control.receive(command),
                 Woke::Pulled(completed) => close = self.pulled(completed).await?,
                 Woke::Due => {
+                    // What waits to be sent may have to stay while nothing comes.
+                    if self.opened_at.is_none() && !matches!(self.permission, Permission::Free) {
+                        Box::pin(self.look()).await?;
+                        // No record has come: the first one is looked for again.
+                        self.looked = false;
+                    }
                     self.sinks
                         .iter()
                         .try_for_each(|slot| slot.sink.check().map_err(|error| error.at(&slot.name)))?;

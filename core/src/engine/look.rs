@@ -17,9 +17,18 @@ where
         if look(self.world, self.control, &mut self.transforms).await? {
             self.changed();
             self.close().await?;
+            self.permit();
         }
         self.looked = true;
         Ok(())
+    }
+
+    /// Tells the sinks what may be sent.
+    pub(super) fn permit(&mut self) {
+        self.permission = self.transforms.permission();
+        for slot in &mut self.sinks {
+            slot.sink.permit(self.permission.clone());
+        }
     }
 }
 

@@ -16,14 +16,17 @@
 //! # Starting
 //!
 //! claim → load → sinks `open` (and roll back) → `commit` again → transforms `restore` and `look` → epoch 0 or a bridging
-//! epoch is saved if a sink opened elsewhere, a sink was added or the incarnation is new → sources `open`.
+//! epoch is saved if a sink opened elsewhere, a sink was added or the incarnation is new → sinks are told what may be
+//! [sent](crate::stage::Permission) → sources `open`. Where a transform says what may be sent, sinks send nothing before they are told,
+//! and what its look has found is in a checkpoint then.
 //! Nothing is written to a sink before its token is in a saved checkpoint.
 //!
 //! # Opening and closing an epoch
 //!
 //! Before what comes when no epoch is open, transforms look at what they take from outside, such as a table in a file: what is
 //! new is saved by an epoch of its own before any record meets it; see [`Look`](crate::stage::Look). Then an epoch is opened, and
-//! they `tick` before its first record: they learn what time it is.
+//! they `tick` before its first record: they learn what time it is. Where a transform says what may be sent, they look, too, while
+//! something is pending and no record comes.
 //!
 //! On the interval, on a record or byte limit, when a source seals, on command, or at the end, and once more when receivers
 //! have acknowledged all that was pending; otherwise never when neither records came nor a position moved: transforms `tick` and `snapshot` → sinks `prepare` → **save** → sinks

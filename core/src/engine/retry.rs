@@ -2,7 +2,7 @@
 //!
 //! A retry is a run of the same pipeline that pulls from no source. Letters are put in where they were rejected: what a
 //! source could not read at the front, what a transform rejected into that transform, what a sink or its receiver
-//! refused into that sink alone. The save of the epoch that takes them settles them, so each is either still dead or in
+//! refused into that sink alone, unless it [may not be sent](crate::stage::Permission) any more: then it is filtered. The save of the epoch that takes them settles them, so each is either still dead or in
 //! a saved epoch, wherever the process dies; what is refused again is a dead letter of that epoch.
 
 use async_trait::async_trait;
@@ -86,6 +86,14 @@ where
                 Entry::Sink(name, item) => {
                     let found = self.sinks.iter_mut().enumerate().find(|(_, slot)| slot.name == name);
                     let Some((index, slot)) = found else { return Err(nowhere("sink", &name).into()) };
+                    if !self.permission.allows(&item) {
+                        self.tally.sinks[index].filtered += 1;
+                        if let Some((_, output)) = self.taps {
+                            let census = count(output, std::slice::from_ref(&item));
+                            self.tally.types().sinks[index].filtered.add(&census);
+                        }
+                        continue;
+                    }
                     if let Some((_, output)) = self.taps {
                         let census = count(output, std::slice::from_ref(&item));
                         self.tally.types().sinks[index].written.add(&census);

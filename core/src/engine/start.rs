@@ -22,7 +22,7 @@ use crate::{
     event::EventKind,
     ledger::Account,
     mailbox::Activity,
-    stage::Transforms,
+    stage::{Permission, Transforms},
 };
 
 impl<'a, S, X, K> Life<'a, S, X, K>
@@ -62,6 +62,9 @@ where
         }
         crash_point!("start.sinks_opened");
 
+        // What is committed again may be sent at once, and it is not known yet whether it may.
+        let permission = transforms.permission();
+        sinks.iter_mut().for_each(|slot| slot.sink.permit(permission.clone()));
         for (slot, _) in sinks.iter_mut().zip(&resumed).filter(|(_, resumed)| **resumed) {
             let token = checkpoint.tokens.get(&slot.name).and_then(Option::as_ref);
             let committed = control.attend(slot.sink.commit(checkpoint.epoch, token)).await?;
@@ -74,7 +77,7 @@ where
             restore(world, control, &mut transforms, &checkpoint).await?;
         }
         // What can't be used is found now and not when the first record comes.
-        look(world, control, &mut transforms).await?;
+        let is_new = look(world, control, &mut transforms).await?;
         crash_point!("start.restored");
 
         let count = sinks.len();
@@ -102,6 +105,7 @@ where
             generation,
             opened_at: None,
             idle: false,
+            permission,
             looked: false,
             world,
             control,
@@ -110,6 +114,12 @@ where
         if bridge {
             life.save_bridge(first).await?;
         }
+        if is_new && !matches!(life.permission, Permission::Free) {
+            // What waits to be sent must not be sent by what was in force before.
+            life.changed();
+            life.close().await?;
+        }
+        life.permit();
         life.control.committed(life.checkpoint.epoch, &life.checkpoint.ledger);
         if life.checkpoint.ledger.dead_letters > 0 {
             life.watch.begin();

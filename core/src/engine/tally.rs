@@ -62,6 +62,8 @@ pub(super) struct SinkTally {
     pub(super) refused: Census,
     /// Of what is dead, superseded since.
     pub(super) withdrawn: Census,
+    /// Of earlier epochs, not to be sent any more.
+    pub(super) withheld: Census,
     /// Of what was dead, put in again.
     pub(super) retried: u64,
     /// Dead letters of before its account was opened, put in again.
@@ -114,14 +116,18 @@ impl Tally {
             account.dead -= retried;
             account.read += self.read + sink.joined + (sink.retried - retried);
             account.derived += self.transforms.derived;
-            account.filtered += self.transforms.filtered + sink.filtered;
+            account.filtered += self.transforms.filtered + sink.filtered + sink.withheld.total();
             account.superseded += self.transforms.superseded + sink.superseded.total();
             account.dead +=
                 self.source_dead + self.transforms.dead + sink.dead.total() + sink.refused.total();
             let withdrawn = sink.withdrawn.total().min(account.dead);
             account.dead -= withdrawn;
             account.superseded += withdrawn;
-            let lost = sink.superseded.total() + sink.dead.total() + sink.refused.total() + sink.pending;
+            let lost = sink.superseded.total()
+                + sink.dead.total()
+                + sink.refused.total()
+                + sink.withheld.total()
+                + sink.pending;
             // Wrapping, so that a sink that reports nonsense unbalances the account instead of panicking.
             account.delivered =
                 account.delivered.wrapping_add(pending_before).wrapping_add(sink.written).wrapping_sub(lost);
@@ -176,6 +182,7 @@ impl Tally {
         add(&all.transforms.derived, |row| &mut row.derived);
         add(&all.transforms.filtered, |row| &mut row.filtered);
         add(&types.filtered, |row| &mut row.filtered);
+        add(&sink.withheld, |row| &mut row.filtered);
         add(&all.transforms.superseded, |row| &mut row.superseded);
         add(&sink.superseded, |row| &mut row.superseded);
         for dead in [&all.source_dead, &all.transforms.dead, &sink.dead, &sink.refused] {
@@ -189,7 +196,7 @@ impl Tally {
             let row = rows.of(kind);
             row.delivered = row.delivered.wrapping_add(records);
         }
-        for lost in [&sink.superseded, &sink.dead, &sink.refused, &pending] {
+        for lost in [&sink.superseded, &sink.dead, &sink.refused, &sink.withheld, &pending] {
             take(rows, lost);
         }
         for (kind, records) in sink.withdrawn.iter() {

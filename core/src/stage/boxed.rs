@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use super::look::Look;
+use super::{look::Look, permit::Permission};
 use crate::{
     Batch, Emit, Epoch, Opened, Prepared, Pulled, Result, Sink, SinkCx, Snapshot, Source, SourceCx, State,
     Timestamp, Token, Transform, TransformCx, mailbox::Need,
@@ -50,6 +50,8 @@ pub trait DynSink<T>: Send + 'static {
     fn prepare_boxed(&mut self, epoch: Epoch) -> BoxFuture<'_, Result<Prepared>>;
     /// See [`Sink::commit`].
     fn commit_boxed<'a>(&'a mut self, epoch: Epoch, token: Option<&'a Token>) -> BoxFuture<'a, Result<()>>;
+    /// See [`Sink::permit`].
+    fn permit_boxed(&mut self, permission: Permission<T>);
     /// See [`Sink::pending`].
     fn pending_boxed(&self) -> u64;
     /// See [`Sink::need`].
@@ -70,6 +72,9 @@ impl<K: Sink> DynSink<K::Item> for K {
     }
     fn commit_boxed<'a>(&'a mut self, epoch: Epoch, token: Option<&'a Token>) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.commit(epoch, token))
+    }
+    fn permit_boxed(&mut self, permission: Permission<K::Item>) {
+        self.permit(permission);
     }
     fn pending_boxed(&self) -> u64 {
         self.pending()
@@ -99,6 +104,9 @@ impl<T: Send + 'static> Sink for BoxSink<T> {
     async fn commit(&mut self, epoch: Epoch, token: Option<&Token>) -> Result<()> {
         (**self).commit_boxed(epoch, token).await
     }
+    fn permit(&mut self, permission: Permission<T>) {
+        (**self).permit_boxed(permission);
+    }
     fn pending(&self) -> u64 {
         (**self).pending_boxed()
     }
@@ -124,6 +132,9 @@ impl<I: Send + 'static, O: Send + 'static> Transform for BoxTransform<I, O> {
     }
     fn apply(&mut self, input: &mut Batch<I>, out: &mut Emit<O>) -> Result<()> {
         (**self).apply(input, out)
+    }
+    fn permission(&mut self) -> Permission<O> {
+        (**self).permission()
     }
     fn tick(&mut self, now: Timestamp, out: &mut Emit<O>) -> Result<()> {
         (**self).tick(now, out)

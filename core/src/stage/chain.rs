@@ -7,6 +7,7 @@ use super::{
     by_type::{Counted, Said},
     emit::Counts,
     look::Look,
+    permit::Permission,
 };
 use crate::{
     Batch, Census, Emit, Error, Name, Result, Snapshot, State, Tap, Timestamp, Transform, TransformCx,
@@ -36,6 +37,10 @@ pub trait Transforms: Send + 'static {
     fn tick(&mut self, now: Timestamp, out: &mut Emit<Self::Out>) -> Result<()>;
     /// Ends every stage, first to last; what one gives out goes through those after it.
     fn finish(&mut self, out: &mut Emit<Self::Out>) -> Result<()>;
+    /// What the last transforms would let pass now of what has passed. A static chain asks its last one.
+    fn permission(&mut self) -> Permission<Self::Out> {
+        Permission::Free
+    }
     /// Calls `f` with every stage, first to last.
     fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()>;
 }
@@ -177,6 +182,10 @@ impl<X: Transform> Transforms for Named<X> {
         self.audited(0, None, out, |transform, out| transform.finish(out)).map(drop)
     }
 
+    fn permission(&mut self) -> Permission<X::Out> {
+        self.transform.permission()
+    }
+
     fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {
         f(self)
     }
@@ -298,6 +307,10 @@ impl<A: Transforms, B: Transforms<In = A::Out>> Transforms for Chain<A, B> {
         self.second.finish(out)
     }
 
+    fn permission(&mut self) -> Permission<B::Out> {
+        self.second.permission()
+    }
+
     fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {
         self.first.stages(f)?;
         self.second.stages(f)
@@ -399,6 +412,12 @@ impl<T: Send + 'static> Transforms for Line<T> {
 
     fn finish(&mut self, out: &mut Emit<T>) -> Result<()> {
         self.each(out, |stage, out| stage.finish(out))
+    }
+
+    fn permission(&mut self) -> Permission<T> {
+        let last = self.stages.iter_mut().rev().map(Transforms::permission);
+        let last = last.take_while(|permission| !matches!(permission, Permission::Free));
+        last.fold(Permission::Free, Permission::and)
     }
 
     fn stages(&mut self, f: &mut dyn FnMut(&mut dyn StageState) -> Result<()>) -> Result<()> {

@@ -7,6 +7,7 @@ mod context;
 mod each;
 mod emit;
 mod look;
+mod permit;
 mod sink;
 mod source;
 mod stream;
@@ -20,6 +21,7 @@ pub use self::{
     each::{Each, Filter, Map, Op, Ops, Then, ops},
     emit::{Counts, Emit},
     look::{Look, Looked},
+    permit::{Permission, Permit},
     sink::{Opened, Prepared, Sink},
     source::{Pulled, Source},
     stream::{FromStream, from_stream, once},

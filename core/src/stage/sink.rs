@@ -1,5 +1,6 @@
 //! The trait of sinks.
 
+use super::permit::Permission;
 use crate::{Batch, Census, Epoch, Rejects, Result, SinkCx, Token, mailbox::Need};
 
 /// What a sink found when it opened.
@@ -26,6 +27,9 @@ pub struct Prepared {
     pub refused: Census,
     /// Which of the refused, of this epoch or earlier ones, have been withdrawn since, by the same acknowledgements.
     pub withdrawn: Census,
+    /// Which records of earlier epochs were pending at the last `prepare` and will not be sent, because they no longer
+    /// [may](Sink::permit).
+    pub withheld: Census,
     /// [`pending`](Sink::pending) by type. Without it a sink that has anything pending has no accounts by type.
     pub pending: Option<Census>,
 }
@@ -67,6 +71,12 @@ pub trait Sink: Send + 'static {
 
     /// Finishes the epoch: it has passed the commit point.
     fn commit(&mut self, epoch: Epoch, token: Option<&Token>) -> impl Future<Output = Result<()>> + Send;
+
+    /// What may be sent from now on of what it has taken, see [`Permission`]. A sink that makes records visible with their epoch has
+    /// nothing to do. Called before the first `commit`, and whenever it changes.
+    fn permit(&mut self, permission: Permission<Self::Item>) {
+        let _ = permission;
+    }
 
     /// How many records of prepared epochs its receiver has not yet acknowledged. Stores have none. When there are none
     /// left, the engine closes one more epoch, so that the account says so.

@@ -1,6 +1,6 @@
 //! The trait of transforms.
 
-use super::look::Look;
+use super::{look::Look, permit::Permission};
 use crate::{Batch, Emit, Result, Snapshot, State, Timestamp, TransformCx};
 
 /// Turns records into records.
@@ -44,6 +44,12 @@ pub trait Transform: Send + 'static {
 
     /// Takes all of `input`.
     fn apply(&mut self, input: &mut Batch<Self::In>, out: &mut Emit<Self::Out>) -> Result<()>;
+
+    /// What it would let pass now of what it has let pass, where that can change: what a sink has not sent yet is held against it,
+    /// if no transform of another kind comes behind this one. Called after `restore`, and when a look has found something new.
+    fn permission(&mut self) -> Permission<Self::Out> {
+        Permission::Free
+    }
 
     /// Lets time pass: decides when results go out, never which ids they have. Called as an epoch opens, before its first
     /// record, and as it closes, before `snapshot`.

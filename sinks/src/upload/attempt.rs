@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use afferent_core::{Result, blocking::Blocking, clock, engine::Backoff, event::StageEvents, guard::Watch};
+use afferent_core::{
+    Record, Result, blocking::Blocking, clock, engine::Backoff, event::StageEvents, guard::Watch,
+    stage::Permission,
+};
+use tokio::sync::watch;
 
 use super::{Outcome, SealedBody, Transport, gate::Gate, metrics::Metrics};
 
@@ -20,6 +24,10 @@ pub(super) enum Verdict {
     /// Delivered but for these records, counted from the body's first.
     Partly {
         refused: Vec<(u32, String)>,
+    },
+    /// Nobody: what may be sent has changed, and it is to be asked for again. Whether the receiver may have it.
+    Reconsider {
+        in_doubt: bool,
     },
 }
 
@@ -39,21 +47,26 @@ pub(super) struct Courier<T> {
     /// The fence of the outbox that the bodies come from, and where it is looked at.
     pub(super) watch: Option<(Watch, Blocking)>,
     pub(super) dedupe_window: Option<Duration>,
+    /// What may be sent.
+    pub(super) permissions: watch::Receiver<Permission<Record>>,
     pub(super) events: StageEvents,
     pub(super) metrics: Metrics,
 }
 
 impl<T: Transport> Courier<T> {
-    /// Tries for as long as it takes. `doubt` is for how long an earlier run may have sent it without learning the
-    /// outcome.
+    /// Tries for as long as it takes, and as it may be sent under the permission of `version`. `doubt` is for how long an earlier
+    /// run may have sent it without learning the outcome.
     ///
     /// # Errors
     /// `Fenced` when a newer generation has come: looked at before each attempt.
     pub(super) async fn deliver(
         self: Arc<Courier<T>>,
         body: SealedBody,
+        version: u64,
         doubt: Option<Duration>,
     ) -> Result<Sent> {
+        let mut permissions = self.permissions.clone();
+        let mut changed = std::pin::pin!(changed(&mut permissions, version));
         let mut backoff = Backoff::default();
         // Since when the receiver may have it: a moment, and how long that was before.
         let mut doubt = doubt.map(|before| (clock::instant(), before));
@@ -61,15 +74,23 @@ impl<T: Transport> Courier<T> {
         // Since when the receiver answers that it can't take it, and whether that was told.
         let (mut refused_since, mut told) = (None, false);
         loop {
-            let pass = self.gate.pass().await;
+            let pass = tokio::select! {
+                biased;
+                () = &mut changed => return Ok(reconsider(doubt.is_some(), unresolved)),
+                pass = self.gate.pass() => pass,
+            };
             if let Err(error) = self.check_fence().await {
                 if !error.kind().is_retryable() {
                     return Err(error);
                 }
                 tracing::warn!("{error}; nothing is sent before that is known");
                 drop(pass);
-                clock::sleep(self.gate.wait(&mut backoff, None)).await;
-                continue;
+                let wait = self.gate.wait(&mut backoff, None);
+                tokio::select! {
+                    biased;
+                    () = &mut changed => return Ok(reconsider(doubt.is_some(), unresolved)),
+                    () = clock::sleep(wait) => continue,
+                }
             }
             if let (Some((since, before)), Some(window)) = (doubt, self.dedupe_window)
                 && !unresolved
@@ -133,7 +154,11 @@ impl<T: Transport> Courier<T> {
             self.metrics.failed_attempt();
             tracing::debug!(key = %body.key, %reason, "a body will be sent again");
             if let Some(wait) = wait {
-                clock::sleep(wait).await;
+                tokio::select! {
+                    biased;
+                    () = &mut changed => return Ok(reconsider(doubt.is_some(), unresolved)),
+                    () = clock::sleep(wait) => {}
+                }
             }
         }
     }
@@ -149,4 +174,16 @@ impl<T: Transport> Courier<T> {
             None => Ok(()),
         }
     }
+}
+
+/// Until something else may be sent than what `version` allows.
+async fn changed(permissions: &mut watch::Receiver<Permission<Record>>, version: u64) {
+    if permissions.wait_for(|permission| permission.version() != Some(version)).await.is_err() {
+        // The sink has gone; it changes nothing any more.
+        std::future::pending().await
+    }
+}
+
+fn reconsider(in_doubt: bool, unresolved: bool) -> Sent {
+    Sent { verdict: Verdict::Reconsider { in_doubt }, unresolved }
 }

@@ -2,9 +2,9 @@
 //!
 //! An entry of the outbox is, after a byte of version: the length of the head (u32, little-endian), the head, the
 //! length of the index, the index, and to the end the body as it is sent. Head and index are MessagePack. The head of version 2
-//! says of which types the body's records are, and its index of which each is; records of version 1 have no type here. The index,
-//! where each record lies, is only read when the receiver refuses the body, or when it has refused others that the body's
-//! records may supersede.
+//! says of which types the body's records are, and its index of which each is; records of version 1 have no type here. That of
+//! version 3 says what allowed them to be sent. The index, where each record lies, is only read when the receiver refuses the body,
+//! when it has refused others that the body's records may supersede, or when what may be sent has changed.
 
 use std::{io::Read, ops::Range};
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Compression, Key, MAX_BATCH_BYTES, compress, packer::MAX_RECORD_BYTES};
 
 /// Version of an entry of the outbox.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The longest body before compression: as much as is packed, and a record that is longer.
 const MAX_PLAIN_BYTES: u64 = MAX_BATCH_BYTES + MAX_RECORD_BYTES as u64;
@@ -68,6 +68,9 @@ pub(super) struct Head {
     /// The types of its records, and how many there are of each.
     #[serde(default)]
     pub(super) types: Vec<OfType>,
+    /// The version of the permission that all its records had when it was sealed; 0 of none.
+    #[serde(default)]
+    pub(super) permission: u64,
 }
 
 /// So many records of a type. A type of which this process can't take in the name is none.

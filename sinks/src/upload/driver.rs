@@ -3,13 +3,14 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use afferent_core::{
-    DeadLetter, Epoch, Error, Incarnation, Name, Reject, Result, Timestamp,
+    DeadLetter, Epoch, Error, Incarnation, Name, Record, Reject, Result, Timestamp,
     blocking::Blocking,
     checkpoint::Acknowledgements,
     clock::{self, Clock},
     event::StageEvents,
     random::Random,
     segment_log::LogPosition,
+    stage::Permission,
 };
 use afferent_formats::Format;
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -27,6 +28,7 @@ use super::{
     lane::{Current, Lane, Phase},
     letter::{Passed, letter},
     metrics::Metrics,
+    sifting::{self, Sifted},
     state::{Counters, State},
 };
 
@@ -73,6 +75,8 @@ pub(super) struct Driver<T> {
     keep: Keep,
     /// As it was loaded; `snapshot` brings it up to date.
     state: State,
+    /// The number of the first body of this life.
+    new: u64,
     lanes: Vec<Lane>,
     /// Bodies before it are in the lanes, or settled.
     scanned: Spot,
@@ -87,6 +91,7 @@ pub(super) struct Driver<T> {
     letters: Vec<DeadLetter>,
     passed: Passed,
     ages: Ages,
+    permissions: watch::Receiver<Permission<Record>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -99,6 +104,7 @@ enum Stepped {
     Unpacked { lane: usize, unpacked: Result<Arc<Unpacked>> },
     Sent { lane: usize, sent: Result<Sent> },
     Dissected { lane: usize, dissected: Result<(Arc<Unpacked>, Dissected)> },
+    Sifted { lane: usize, sifted: Result<Sifted> },
     Saved { change: u64, low: LogPosition, result: Result<Counters> },
 }
 
@@ -108,16 +114,18 @@ impl<T: Transport> Driver<T> {
         courier: Courier<T>,
         feed: Feed,
         keep: Keep,
-        state: State,
+        (state, new): (State, u64),
     ) -> (Driver<T>, watch::Receiver<Progress>) {
         let (progress, seen) = watch::channel(Progress { counters: state.counters.clone(), low: state.low });
         let driver = Driver {
             cx,
+            permissions: courier.permissions.clone(),
             courier: Arc::new(courier),
             feed,
             keep,
             scanned: state.low.into(),
             state,
+            new,
             lanes: Vec::new(),
             ahead: 0,
             steps: FuturesUnordered::new(),
@@ -164,6 +172,8 @@ impl<T: Transport> Driver<T> {
                     Err(Gone) => return Ok(()),
                 },
                 Some(stepped) = self.steps.next(), if !self.steps.is_empty() => self.stepped(stepped)?,
+                // What could not begin may begin now.
+                Ok(()) = self.permissions.changed() => {}
             }
         }
     }
@@ -190,6 +200,10 @@ impl<T: Transport> Driver<T> {
             Stepped::Dissected { lane, dissected } => {
                 let (unpacked, dissected) = dissected?;
                 self.dissected(lane, unpacked, dissected)
+            }
+            Stepped::Sifted { lane, sifted } => {
+                self.sifted(lane, sifted?);
+                Ok(())
             }
             Stepped::Saved { change, low, result } => {
                 let counters = result?;
@@ -254,7 +268,7 @@ impl<T: Transport> Driver<T> {
         let low = self.low().number;
         let slot = &mut self.lanes[lane];
         let had = slot.current.is_some();
-        slot.begin(low, &mut self.state.split);
+        slot.begin(low, self.new, &mut self.state.split);
         let Some(current) = &mut slot.current else { return Ok(()) };
         if !had {
             self.ahead -= current.entry.bytes();
@@ -268,7 +282,15 @@ impl<T: Transport> Driver<T> {
         if current.phase != Phase::Ready {
             return Ok(());
         }
+        let permission = self.permissions.borrow().clone();
+        // Until it is known what may be sent, nothing is.
+        let Some(version) = permission.version() else { return Ok(()) };
         current.phase = Phase::Busy;
+        if version != current.permission && !matches!(permission, Permission::Free) {
+            let sifting = sifting::sift(current, (permission, version), &self.cx);
+            self.steps.push(Box::pin(async move { Stepped::Sifted { lane, sifted: sifting.await } }));
+            return Ok(());
+        }
         let step: Step = match (&current.unpacked, current.parts.front()) {
             (None, Some(_)) => unpack(lane, current, &self.cx.blocking),
             (Some(unpacked), Some(part)) => {
@@ -278,9 +300,12 @@ impl<T: Transport> Driver<T> {
                     compression: Compression::None,
                     content: unpacked.part(part.start..part.end),
                 };
-                send(lane, body, &self.courier, doubt(current, &*self.cx.clock))
+                send(lane, body, &self.courier, version, doubt(current, &*self.cx.clock))
             }
-            (_, None) => send(lane, current.entry.body(), &self.courier, doubt(current, &*self.cx.clock)),
+            (_, None) => {
+                let doubt = doubt(current, &*self.cx.clock);
+                send(lane, current.entry.body(), &self.courier, version, doubt)
+            }
         };
         current.in_doubt = false;
         self.steps.push(step);
@@ -311,8 +336,47 @@ impl<T: Transport> Driver<T> {
                 let dissecting = dissection::take_out(current, refused, &self.cx);
                 self.steps.push(dissected(lane, dissecting));
             }
+            Verdict::Reconsider { in_doubt } => {
+                current.in_doubt = in_doubt;
+                current.phase = Phase::Ready;
+            }
         }
         Ok(())
+    }
+
+    /// It is known what of the body of `lane` may be sent.
+    fn sifted(&mut self, lane: usize, sifted: Sifted) {
+        let Some(current) = &mut self.lanes[lane].current else { return };
+        let Sifted { unpacked, version, parts, withheld } = sifted;
+        current.permission = version;
+        current.phase = Phase::Ready;
+        let count = withheld.total();
+        if count == 0 {
+            return;
+        }
+        let counters = &mut self.state.counters;
+        counters.withheld += count;
+        counters.types.withheld.add(&withheld);
+        counters.types.settled.add(&withheld);
+        self.cx.metrics.withheld(count);
+        if std::mem::take(&mut current.in_doubt) {
+            counters.unresolved += 1;
+            self.cx.metrics.unresolved();
+            self.cx.events.alarm(format!(
+                "{count} records may not be sent any more, and the receiver may have got them with a body whose fate is unknown: delete them there, and look for repeats of the others of that body (Idempotency-Key {})",
+                current.entry.head.key
+            ));
+        } else {
+            self.cx.events.notice(format!(
+                "{count} records that waited to be sent may not be any more; they are not sent, and count as filtered"
+            ));
+        }
+        self.changes += 1;
+        current.unpacked = Some(unpacked);
+        current.parts = parts;
+        // What is left replaces the body, durably, before any of it is sent.
+        current.phase = Phase::Saving(self.changes);
+        self.finish(lane);
     }
 
     fn dissected(&mut self, lane: usize, unpacked: Arc<Unpacked>, dissected: Dissected) -> Result<()> {
@@ -377,6 +441,13 @@ impl<T: Transport> Driver<T> {
         let Some(current) = &mut slot.current else { return };
         current.phase = Phase::Ready;
         current.parts.pop_front();
+        self.finish(lane);
+    }
+
+    /// Leaves the body of `lane`, if nothing is left of it.
+    fn finish(&mut self, lane: usize) {
+        let slot = &mut self.lanes[lane];
+        let Some(current) = &slot.current else { return };
         if current.parts.is_empty() {
             self.state.counters.bytes += current.entry.bytes();
             slot.current = None;
@@ -458,9 +529,10 @@ fn send<T: Transport>(
     lane: usize,
     body: SealedBody,
     courier: &Arc<Courier<T>>,
+    version: u64,
     doubt: Option<Duration>,
 ) -> Step {
-    let sending = courier.clone().deliver(body, doubt);
+    let sending = courier.clone().deliver(body, version, doubt);
     Box::pin(async move { Stepped::Sent { lane, sent: sending.await } })
 }
 

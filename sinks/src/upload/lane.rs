@@ -24,12 +24,14 @@ pub(super) struct Lane {
 pub(super) struct Current {
     pub(super) spot: Spot,
     pub(super) entry: Entry,
-    /// What is left of it, if it was refused as a whole.
+    /// What is left of it, if it is sent in parts.
     pub(super) parts: VecDeque<Part>,
     pub(super) unpacked: Option<Arc<Unpacked>>,
     pub(super) phase: Phase,
-    /// Whether an earlier life may have sent what comes next.
+    /// Whether what comes next may have been sent, by an earlier life or before it was looked at again.
     pub(super) in_doubt: bool,
+    /// The version of the permission that all of it has.
+    pub(super) permission: u64,
 }
 
 /// What a body waits for.
@@ -57,8 +59,9 @@ impl Lane {
         entry.map(|entry| entry.head.sealed_at)
     }
 
-    /// Makes the next body the current one; `low` is the number before which everything is settled.
-    pub(super) fn begin(&mut self, low: u64, split: &mut Vec<Split>) {
+    /// Makes the next body the current one; `low` is the number before which everything is settled, `new` that of the first body of
+    /// this life.
+    pub(super) fn begin(&mut self, low: u64, new: u64, split: &mut Vec<Split>) {
         let may_begin = |queued: &Queued| queued.entry.head.after <= low;
         if self.current.is_some() || !self.queue.front().is_some_and(may_begin) {
             return;
@@ -66,8 +69,10 @@ impl Lane {
         let Some(Queued { spot, entry }) = self.queue.pop_front() else { return };
         let known = split.iter().position(|split| split.number == spot.number);
         let parts = known.map(|index| split.swap_remove(index).parts).unwrap_or_default();
-        let in_doubt = !std::mem::replace(&mut self.begun, true);
-        self.current = Some(Current { spot, entry, parts, unpacked: None, phase: Phase::Ready, in_doubt });
+        let in_doubt = !std::mem::replace(&mut self.begun, true) && spot.number < new;
+        let permission = entry.head.permission;
+        let (unpacked, phase) = (None, Phase::Ready);
+        self.current = Some(Current { spot, entry, parts, unpacked, phase, in_doubt, permission });
     }
 }
 
@@ -78,6 +83,14 @@ impl Current {
             Some(part) => part.start..part.end,
             None => 0..self.entry.head.records,
         }
+    }
+
+    /// What is left of it.
+    pub(super) fn left(&self) -> VecDeque<Part> {
+        if !self.parts.is_empty() {
+            return self.parts.clone();
+        }
+        VecDeque::from([Part { start: 0, end: self.entry.head.records, key: self.entry.head.key }])
     }
 
     /// What is left of it, to be saved.

@@ -34,7 +34,8 @@ pub(super) fn refusal(
     }
 }
 
-fn read_back(format: Format, unpacked: &Unpacked, index: u32) -> Option<Record> {
+/// The record at `index`, as far as the body's format says what it is.
+pub(super) fn read_back(format: Format, unpacked: &Unpacked, index: u32) -> Option<Record> {
     let copy = &unpacked.places[index as usize].copy;
     if !copy.is_empty() {
         return rmp_serde::from_slice(copy).ok();

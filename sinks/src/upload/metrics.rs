@@ -9,6 +9,7 @@ const ATTEMPTS: &str = "afferent_upload_attempts_total";
 const FAILED: &str = "afferent_upload_failed_attempts_total";
 const BYTES: &str = "afferent_upload_bytes_total";
 const REFUSED: &str = "afferent_upload_records_refused_total";
+const WITHHELD: &str = "afferent_upload_records_withheld_total";
 const UNRESOLVED: &str = "afferent_upload_unresolved_total";
 const AVAILABLE: &str = "afferent_upload_receiver_available";
 const PENDING: &str = "afferent_upload_records_pending";
@@ -20,6 +21,7 @@ pub const COUNTERS: &[Metric] = &[
     counting(FAILED, Unit::Count, "attempts that will be repeated"),
     counting(BYTES, Unit::Bytes, "bytes of bodies that were delivered"),
     counting(REFUSED, Unit::Count, "records that the receiver refused"),
+    counting(WITHHELD, Unit::Count, "records that waited to be sent and no longer may be"),
     counting(UNRESOLVED, Unit::Count, "bodies sent again after the receiver may have forgotten their key"),
 ];
 
@@ -70,6 +72,10 @@ impl Metrics {
 
     pub(super) fn refused(&self, records: u64) {
         self.add(REFUSED, records);
+    }
+
+    pub(super) fn withheld(&self, records: u64) {
+        self.add(WITHHELD, records);
     }
 
     pub(super) fn unresolved(&self) {

@@ -96,6 +96,14 @@
 //! receiver has them all. A replay cuts its batches elsewhere, so it is at least once. What is refused is a dead letter of
 //! the epoch.
 //!
+//! # What may not be sent any more
+//!
+//! The last transforms may say what may be sent ([`Permission`](afferent_core::stage::Permission)). A body says under which version of that it was
+//! sealed. Where the version in force is another, before the first attempt or between two, the body is read back; what is not allowed
+//! is taken out, and what is left replaces the body as the halves of a refused one do. `sifting` says what that means for a body
+//! that the receiver may have. What was taken out is settled, and filtered in the account. It stays in the outbox, as what was
+//! delivered does, until its segment is removed. What lies behind the body that is under way is looked at when its turn comes.
+//!
 //! # Dead letters that are withdrawn
 //!
 //! A deletion or a higher revision that the receiver has taken withdraws the dead letter of its record: it is of no use any
@@ -123,6 +131,7 @@ mod outbox;
 mod packer;
 mod sealing;
 mod settings;
+mod sifting;
 mod sink;
 mod state;
 #[cfg(test)]

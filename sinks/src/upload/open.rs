@@ -121,7 +121,10 @@ impl Opening {
             let left = unsettled(&log, &state, token.end)?;
             // What the receiver refused since is counted as delivered: its dead letters may be gone with the checkpoints.
             state.counters = Counters {
-                delivered: token.sealed.records.saturating_sub(left.records + token.counters.refused),
+                delivered: token
+                    .sealed
+                    .records
+                    .saturating_sub(left.records + token.counters.refused + token.counters.withheld),
                 refused: token.counters.refused,
                 unresolved: token.counters.unresolved,
                 bytes: token.sealed.bytes.saturating_sub(left.bytes),
@@ -130,6 +133,7 @@ impl Opening {
                     settled: token.sealed.types.without(&left.types),
                     ..token.counters.types.clone()
                 },
+                withheld: token.counters.withheld,
             };
         }
         let changed = saved.as_ref() != Some(&state);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use afferent_core::{Error, Record, RecordId, Reject, Rejects, Result};
-use afferent_formats::{DecoderOptions, Encoder};
+use afferent_formats::{DecoderOptions, Encoder, Format};
 
 use super::{
     Framing, Settings,
@@ -30,7 +30,8 @@ pub(super) struct Draft {
 pub(super) struct Packer {
     encoder: Box<dyn Encoder>,
     framing: Framing,
-    /// Nothing reads records back from bodies: each is kept beside them.
+    format: Format,
+    /// Each record is kept beside the bodies.
     copies: bool,
     records: usize,
     bytes: usize,
@@ -84,7 +85,8 @@ impl Packer {
                 .encoder()
                 .ok_or_else(|| Error::config("in `format`: this form is only read"))?,
             framing: settings.framing(),
-            copies: settings.format.decoder(DecoderOptions::default()).is_none(),
+            format: settings.format,
+            copies: keeps_copies(settings.format, false),
             records: match settings.framing() {
                 Framing::Single => 1,
                 _ => settings.batch.records,
@@ -92,6 +94,11 @@ impl Packer {
             bytes: usize::try_from(settings.batch.bytes.0).unwrap_or(usize::MAX),
             lanes: (0..settings.lanes).map(|_| Open::default()).collect(),
         })
+    }
+
+    /// Whether what is packed from now on may have to be asked for again whether it may be sent.
+    pub(super) fn guard(&mut self, is_guarded: bool) {
+        self.copies = keeps_copies(self.format, is_guarded);
     }
 
     /// Adds a record to the body of its lane; bodies that are full go to `closed`, a record that has no form to `rejects`.
@@ -217,4 +224,11 @@ impl std::fmt::Debug for Packer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Packer").finish_non_exhaustive()
     }
+}
+
+/// Whether bodies of `format` do not say enough of their records: nothing reads them back, or not whose they are, which whoever asks
+/// whether they may be sent must know.
+fn keeps_copies(format: Format, is_guarded: bool) -> bool {
+    let says_all = matches!(format, Format::Json | Format::Msgpack);
+    format.decoder(DecoderOptions::default()).is_none() || (is_guarded && !says_all)
 }

@@ -25,8 +25,8 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    /// Makes a body final: compresses it and gives it its key. Entry `number` is where it will lie.
-    fn seal(&self, draft: Draft, epoch: Epoch, number: u64, barrier: u64) -> Result<Entry> {
+    /// Makes a body final: compresses it and gives it its key. It will lie where `at` says.
+    fn seal(&self, draft: Draft, epoch: Epoch, at: &Sealed, permission: u64) -> Result<Entry> {
         let Draft { lane, ordinal, waits, plain, places, types } = draft;
         let length = plain.len() as u64;
         let content = compress::pack(self.compression, plain)?;
@@ -36,11 +36,12 @@ impl Sealer {
             epoch,
             lane,
             records: u32::try_from(places.len()).map_err(|_| Error::bug("a body has too many records"))?,
-            after: if waits { number } else { barrier },
+            after: if waits { at.next } else { at.barrier },
             compression: self.compression,
             plain: length,
             sealed_at: self.clock.now(),
             types,
+            permission,
         };
         Entry::new(head, &places, content)
     }
@@ -65,6 +66,8 @@ pub(super) struct Sealing {
     /// The epoch that is open; known from the last commit, which precedes every write.
     epoch: Option<Epoch>,
     sealed: Sealed,
+    /// The version of what allows the records that are written to be sent; it does not change within an epoch.
+    permission: u64,
     /// Without a bound, because a job must not wait in its thread for another. It never holds more than what comes of the
     /// two batches that this is given before the sink looks here again, and of the bodies that are open.
     bodies: mpsc::UnboundedSender<Entry>,
@@ -88,11 +91,18 @@ impl Sealing {
             sealer,
             epoch: None,
             sealed,
+            permission: 0,
             bodies,
             made,
             rejects: Vec::new(),
             closed: Vec::new(),
         })
+    }
+
+    /// What is written from now on may be sent as `permission`, a version, says.
+    pub(super) fn permit(&mut self, permission: u64) {
+        self.permission = permission;
+        self.packer.guard(permission != 0);
     }
 
     pub(super) fn write(&mut self, batch: &mut Batch<Record>) -> Result<()> {
@@ -128,7 +138,7 @@ impl Sealing {
             };
         };
         for draft in self.closed.drain(..) {
-            let entry = self.sealer.seal(draft, epoch, self.sealed.next, self.sealed.barrier)?;
+            let entry = self.sealer.seal(draft, epoch, &self.sealed, self.permission)?;
             self.sealed.next += 1;
             self.sealed.totals.records += u64::from(entry.head.records);
             self.sealed.totals.bytes += entry.bytes();

@@ -7,6 +7,7 @@ use afferent_core::{
     disk::Disk,
     guard::{FencedDisk, Guard},
     mailbox::Need,
+    stage::Permission,
 };
 use afferent_formats::Format;
 use tokio::sync::{mpsc, watch};
@@ -39,6 +40,10 @@ pub struct Upload<T> {
     open: Option<Open>,
     /// What the receiver lets through.
     standing: Option<Arc<Gate>>,
+    /// What may be sent.
+    permissions: watch::Sender<Permission<Record>>,
+    /// Its version, as what seals bodies was told.
+    told: u64,
 }
 
 struct Open {
@@ -73,7 +78,8 @@ struct Link {
 impl<T: Transport> Upload<T> {
     /// A sink that uploads.
     pub fn new(settings: Settings, transport: T) -> Upload<T> {
-        Upload { settings, transport: Some(transport), open: None, standing: None }
+        let permissions = watch::Sender::new(Permission::Free);
+        Upload { settings, transport: Some(transport), open: None, standing: None, permissions, told: 0 }
     }
 
     async fn open_outbox(
@@ -118,6 +124,7 @@ impl<T: Transport> Upload<T> {
         let feed =
             Feed::Outbox { reader: Some(Box::new(reader)), released: seen, blocking: cx.blocking.clone() };
         let keep = Keep::Durably(cx.acknowledgements.clone());
+        let state = (state, sealed.next);
         let driver = drive(&cx, self.settings.format, courier, feed, keep, state, metrics.clone());
         let made = Made::default();
         let (bodies, queue) = mpsc::unbounded_channel();
@@ -158,7 +165,8 @@ impl<T: Transport> Upload<T> {
         let refusals = Refusals::default();
         let keep = Keep::InMemory(refusals.clone());
         let feed = Feed::Direct { bodies: queue };
-        let driver = drive(&cx, self.settings.format, courier, feed, keep, State::none(), metrics.clone());
+        let driver =
+            drive(&cx, self.settings.format, courier, feed, keep, (State::none(), 0), metrics.clone());
         Ok((Open { sealing, mode: Mode::Direct { refusals }, driver, made, metrics }, Opened::Resumed))
     }
 }
@@ -179,7 +187,7 @@ fn drive<T: Transport>(
     courier: Courier<T>,
     feed: Feed,
     keep: Keep,
-    state: State,
+    (state, new): (State, u64),
     metrics: Metrics,
 ) -> Link {
     let surroundings = DriverCx {
@@ -192,7 +200,7 @@ fn drive<T: Transport>(
         metrics,
         format,
     };
-    let (driver, progress) = Driver::new(surroundings, courier, feed, keep, state);
+    let (driver, progress) = Driver::new(surroundings, courier, feed, keep, (state, new));
     let failure = Arc::new(Mutex::new(None));
     let (slot, events) = (failure.clone(), cx.events.clone());
     cx.drivers.spawn(driver.run(move |error: Error| {
@@ -259,8 +267,10 @@ impl<T: Transport> Sink for Upload<T> {
         let dedupe_window = self.settings.dedupe_window;
         let gate = Arc::new(gate);
         let standing = gate.clone();
+        let permissions = self.permissions.subscribe();
+        let metrics_of = metrics.clone();
         let courier =
-            Courier { transport, gate, watch: None, dedupe_window, events, metrics: metrics.clone() };
+            Courier { transport, gate, watch: None, dedupe_window, permissions, events, metrics: metrics_of };
         let (open, opened) = match self.settings.delivery {
             Delivery::Outbox => self.open_outbox(cx, courier, metrics).await?,
             Delivery::Direct => self.open_direct(cx, courier, metrics).await?,
@@ -274,6 +284,11 @@ impl<T: Transport> Sink for Upload<T> {
         let most = self.settings.max_bytes;
         let Open { sealing, mode, driver, made, .. } = self.open.as_mut().ok_or_else(not_open)?;
         driver.check()?;
+        let version = self.permissions.borrow().version().unwrap_or(0);
+        if version != self.told {
+            sealing.run(move |sealing| Ok(sealing.permit(version))).await?;
+            self.told = version;
+        }
         match mode {
             Mode::Outbox { outbound, released, .. } => {
                 // Only while released bodies are not acknowledged: an epoch that is larger than the bound goes on.
@@ -303,6 +318,7 @@ impl<T: Transport> Sink for Upload<T> {
                 let token = outbound.prepare(made, now.clone()).await?;
                 let refused = now.types.refused.without(&known.types.refused);
                 let withdrawn = now.types.withdrawn.without(&known.types.withdrawn);
+                let withheld = now.types.withheld.without(&known.types.withheld);
                 let pending = token.sealed.records.saturating_sub(now.settled());
                 let by_type = token.sealed.types.without(&now.types.settled);
                 (**known, *sealed, *prepared) = (now, token.sealed.records, Some(pending));
@@ -312,6 +328,7 @@ impl<T: Transport> Sink for Upload<T> {
                     rejects,
                     refused,
                     withdrawn,
+                    withheld,
                     pending: Some(by_type),
                     ..Prepared::default()
                 })
@@ -342,6 +359,10 @@ impl<T: Transport> Sink for Upload<T> {
             released.send_replace(Some(Released { end: token.end, sealed: token.sealed }));
         }
         Ok(())
+    }
+
+    fn permit(&mut self, permission: Permission<Record>) {
+        self.permissions.send_replace(permission);
     }
 
     fn need(&self) -> Option<Need> {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Key;
 
-const TOKEN_VERSION: u16 = 3;
-const STATE_VERSION: u16 = 3;
+const TOKEN_VERSION: u16 = 4;
+const STATE_VERSION: u16 = 4;
 
 /// What was put into the outbox since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,21 +41,26 @@ pub(super) struct Counters {
     /// The same by type.
     #[serde(default)]
     pub(super) types: TypeCounters,
+    /// Records that were not sent because they no longer may be.
+    #[serde(default)]
+    pub(super) withheld: u64,
 }
 
 /// What became of records, by type; without one, those of versions that did not count types.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TypeCounters {
-    /// Delivered or refused.
+    /// Delivered, refused or withheld.
     pub(super) settled: Census,
     pub(super) refused: Census,
     pub(super) withdrawn: Census,
+    #[serde(default)]
+    pub(super) withheld: Census,
 }
 
 impl Counters {
     /// Records that are settled.
     pub(super) fn settled(&self) -> u64 {
-        self.delivered + self.refused
+        self.delivered + self.refused + self.withheld
     }
 
     /// What an older version did not count by type has none.
@@ -117,14 +122,14 @@ pub(super) struct State {
     pub(super) low: LogPosition,
     /// By lane: its entries before this number are settled. They may be ahead of `low`.
     pub(super) done: Vec<u64>,
-    /// Bodies that were refused and are sent in parts.
+    /// Bodies that are sent in parts.
     pub(super) split: Vec<Split>,
     pub(super) counters: Counters,
     /// Entries may be missing: what is left over in the end is lost.
     pub(super) damaged: bool,
 }
 
-/// What is left of a body that was refused.
+/// What is left of a body that was refused, or of which some records may not be sent any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Split {
     /// The entry.

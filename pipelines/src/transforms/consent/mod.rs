@@ -13,22 +13,28 @@
 //! **A withdrawal** is a changed table. What that means for records and replays stands at the head of `lookup`: from the first epoch
 //! on that begins a second after the file was written, no record of the subject passes. That reaches also what is
 //! pending *before* this transform: what sources have not given yet and what transforms before it hold; when they give
-//! it out it does not pass, and leaves `pending` in the ledger for `filtered` (or `dead`). It does not reach what has passed: what
-//! transforms after it hold, bodies that are sealed in an outbox, and what is delivered.
+//! it out it does not pass, and leaves `pending` in the ledger for `filtered` (or `dead`). As the last transform, or before none but
+//! others of its kind, it reaches also what has passed and waits in an outbox ([`Permission`]): that is not sent, and filtered. It does
+//! not reach what transforms after it hold, and what is delivered.
 
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use afferent_core::{
     Batch, Emit, Kind, MetaValue, Name, Problem, Record, Result, Snapshot, State, Timestamp, Transform,
-    Value, config::Configure, stage::Look,
+    Value,
+    config::Configure,
+    stage::{Look, Permission, Permit},
 };
 use serde::Deserialize;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::lookup::{Built, Column, Fault, Plan, Reloading, Row, TableFormat, check_format, text_of};
 
@@ -82,8 +88,16 @@ impl Configure for Config {
 /// Lets pass what there is consent for.
 #[derive(Debug)]
 pub struct Consent {
-    table: Reloading<Index>,
+    /// Sinks have it, too.
+    table: Reloading<Arc<Given>>,
     refused: Refused,
+}
+
+/// The consents that were given.
+struct Given {
+    index: Index,
+    /// Of what the rows say.
+    version: u64,
 }
 
 /// What each subject has said.
@@ -126,32 +140,34 @@ impl Consent {
             format,
             columns: columns.collect(),
             basis: purpose.clone(),
-            build: Box::new(move |rows| index(rows, &purpose)),
+            build: Box::new(move |rows| given(rows, &purpose)),
         };
         Ok(Consent { table: Reloading::new(plan), refused: config.refused })
     }
 }
 
 /// What the rows of `purpose` say; the others are taken away.
-fn index(rows: &mut Vec<Row>, purpose: &str) -> Result<Built<Index>, Fault> {
+fn given(rows: &mut Vec<Row>, purpose: &str) -> Result<Built<Arc<Given>>, Fault> {
     let mut index = Index::default();
+    let mut version = Xxh3::new();
     let mut wrong = None;
     rows.retain(|row| {
         if wrong.is_some() {
             return false;
         }
-        add(row, purpose, &mut index).unwrap_or_else(|fault| {
+        add(row, purpose, &mut index, &mut version).unwrap_or_else(|fault| {
             wrong = Some(fault);
             false
         })
     });
     let strange = || format!("expected rows of the purpose `{purpose}`, found none: no record passes");
     let alarm = index.is_empty().then(strange);
-    wrong.map_or(Ok(Built { table: index, alarm }), Err)
+    let given = Given { index, version: version.digest() };
+    wrong.map_or(Ok(Built { table: Arc::new(given), alarm }), Err)
 }
 
 /// Adds what a row says; whether it says something of `purpose`.
-fn add(row: &Row, purpose: &str, index: &mut Index) -> Result<bool, Fault> {
+fn add(row: &Row, purpose: &str, index: &mut Index, version: &mut Xxh3) -> Result<bool, Fault> {
     let text = |column: usize| {
         let text = row.cells[column].as_ref().and_then(text_of);
         text.ok_or_else(|| Fault::empty(row, COLUMNS[column]))
@@ -184,23 +200,48 @@ fn add(row: &Row, purpose: &str, index: &mut Index) -> Result<bool, Fault> {
     if let Some((.., line)) = said.rows.iter().find(|(of, ..)| *of == kind) {
         return Err(Fault::twice(row, *line));
     }
+    // With what no text has in between, so that no two rows say the same as one.
+    for part in
+        [subject.as_bytes(), &[0xff], kind.map_or(ALL, Kind::name).as_bytes(), &[0xfe, granted.into()]]
+    {
+        version.update(part);
+    }
     said.rows.push((kind, granted, row.line));
     Ok(true)
 }
 
-/// Whether there is consent for `record`.
-fn passes(index: &Index, record: &Record) -> bool {
-    if record.is_deletion() {
-        return true;
+impl Given {
+    /// Whether there is consent for `record`.
+    fn passes(&self, record: &Record) -> bool {
+        if record.is_deletion() {
+            return true;
+        }
+        let said = record.subject.as_ref().and_then(|subject| self.index.get(subject));
+        said.is_some_and(|said| {
+            said.grants(record.kind)
+                && match &record.value {
+                    Value::Correlation(whole) => whole.samples.iter().all(|sample| said.grants(sample.kind)),
+                    _ => true,
+                }
+        })
     }
-    let said = record.subject.as_ref().and_then(|subject| index.get(subject));
-    said.is_some_and(|said| {
-        said.grants(record.kind)
-            && match &record.value {
-                Value::Correlation(whole) => whole.samples.iter().all(|sample| said.grants(sample.kind)),
-                _ => true,
-            }
-    })
+}
+
+impl Permit<Record> for Given {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn allows(&self, record: &Record) -> bool {
+        self.passes(record)
+    }
+}
+
+// Who has consented to what is in no log.
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("version", &self.version).finish_non_exhaustive()
+    }
 }
 
 impl Transform for Consent {
@@ -212,9 +253,9 @@ impl Transform for Consent {
     }
 
     fn apply(&mut self, input: &mut Batch<Record>, out: &mut Emit<Record>) -> Result<()> {
-        let (index, before) = (self.table.get()?, input.len());
+        let (given, before) = (self.table.get()?, input.len());
         input.retain(|record| {
-            let passes = passes(index, record);
+            let passes = given.passes(record);
             if !passes && self.refused == Refused::Reject {
                 out.reject_record(record, "expected a consent for this purpose, found none");
             }
@@ -225,6 +266,11 @@ impl Transform for Consent {
         }
         out.take(input);
         Ok(())
+    }
+
+    fn permission(&mut self) -> Permission<Record> {
+        // Before the first look, and where nothing was restored, there is none.
+        self.table.get().map_or(Permission::Unknown, |given| Permission::by(given.clone()))
     }
 
     fn snapshot(&mut self) -> Result<Snapshot> {

@@ -158,6 +158,34 @@ fn rows_that_make_no_sense_are_refused() {
     assert!(looked.is_new && looked.alarm.is_some_and(|alarm| alarm.contains("`researhc`, found none")));
 }
 
+/// Scenario: what a sink asks before the table was read, then, after it was withdrawn from, and of one that was restored. Guarantees: nothing is
+/// known before, each version is told from others and from nothing else, and a withdrawal is in force with the checkpoint that has it.
+#[test]
+fn sinks_can_ask_what_may_be_sent() {
+    let (_directory, path) = table(TABLE);
+    let now = |second: i64| Timestamp::from_micros_clamped(1_900_000_000_000_000 + second * 1_000_000);
+    let mut stage = consent(&path, "research", Refused::Drop);
+    assert!(matches!(stage.permission(), Permission::Unknown));
+    stage.look(now(0)).unwrap()().unwrap();
+    let first = stage.permission();
+    let (ada, ben) =
+        (of("ada", quantity(1, "HeartRate", 60.0, 0)), of("ben", quantity(2, "HeartRate", 60.0, 0)));
+    assert!(first.allows(&ada) && first.allows(&ben));
+    let Snapshot::Full(bytes) = stage.snapshot().unwrap() else { panic!("the table is saved") };
+    let mut other = consent(&path, "research", Refused::Drop);
+    other.restore(Box::new([Ok((Vec::new(), bytes))].into_iter())).unwrap();
+    assert_eq!(other.permission().version(), first.version());
+    write(&path, "subject,type,purpose\nben,HeartRate,research\n");
+    assert!(stage.look(now(10)).unwrap()().unwrap().is_new);
+    assert_eq!(stage.permission().version(), first.version(), "no checkpoint has it yet");
+    stage.snapshot().unwrap();
+    let second = stage.permission();
+    assert_ne!(second.version(), first.version());
+    assert!(!second.allows(&ada) && second.allows(&ben) && second.allows(&of("ada", deletion(1, None))));
+    let both = first.and(second);
+    assert!(!both.allows(&ada) && both.allows(&ben));
+}
+
 /// Scenario: what makes no sense. Guarantees: each is a problem at its place.
 #[test]
 fn problems_are_found_together() {

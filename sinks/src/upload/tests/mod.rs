@@ -1,5 +1,6 @@
 //! Uploads through the real engine, to a receiver that honours keys and otherwise does what receivers do.
 
+mod consent;
 mod fence;
 mod gate;
 mod receiver;

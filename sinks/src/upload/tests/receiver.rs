@@ -26,13 +26,14 @@ pub(super) struct Script {
     pub(super) unauthorized: (u64, u64),
     /// From this attempt on it answers.
     pub(super) answers_from: u64,
+    /// At this attempt somebody withdraws.
+    pub(super) withdraws_at: u64,
 }
 
 /// A receiver in memory that honours keys. Clones are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Receiver(Arc<Mutex<Inner>>);
 
-#[derive(Debug)]
 struct Inner {
     script: Script,
     random: Random,
@@ -42,6 +43,11 @@ struct Inner {
     bodies: BTreeMap<Key, (bytes::Bytes, Option<Outcome>)>,
     applied: Vec<(RecordId, Change)>,
     repeats: u64,
+    /// Bodies are in a form that it can't read: it counts records, and has none.
+    counts_only: bool,
+    counted: u64,
+    /// What happens when somebody withdraws.
+    withdraw: Option<Box<dyn Fn() + Send>>,
 }
 
 impl Receiver {
@@ -54,6 +60,9 @@ impl Receiver {
             bodies: BTreeMap::new(),
             applied: Vec::new(),
             repeats: 0,
+            counts_only: false,
+            counted: 0,
+            withdraw: None,
         })))
     }
 
@@ -75,6 +84,21 @@ impl Receiver {
     /// From now on it refuses nothing.
     pub(super) fn accept(&self) {
         self.inner().poison.clear();
+    }
+
+    /// From now on it does not read what it takes.
+    pub(super) fn counts_only(&self) {
+        self.inner().counts_only = true;
+    }
+
+    /// How many records it has taken.
+    pub(super) fn counted(&self) -> u64 {
+        self.inner().counted
+    }
+
+    /// What happens at the attempt at which somebody withdraws.
+    pub(super) fn on_withdrawal(&self, withdraw: impl Fn() + Send + 'static) {
+        self.inner().withdraw = Some(Box::new(withdraw));
     }
 
     /// How it behaves.
@@ -105,6 +129,12 @@ impl Receiver {
     }
 }
 
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("script", &self.script).finish_non_exhaustive()
+    }
+}
+
 impl Inner {
     /// Takes a body, or says why not.
     fn apply(&mut self, body: &SealedBody) -> Outcome {
@@ -112,6 +142,11 @@ impl Inner {
         if let Some(answer) = applied {
             self.repeats += 1;
             return answer.clone();
+        }
+        self.counted += u64::from(body.records);
+        if self.counts_only {
+            *applied = Some(Outcome::Delivered);
+            return Outcome::Delivered;
         }
         let records = records(body);
         assert_eq!(records.len(), body.records as usize, "a body says how many records it has");
@@ -143,6 +178,9 @@ impl Transport for Scripted {
         let (script, roll, late) = {
             let mut inner = self.0.inner();
             inner.attempts += 1;
+            if inner.attempts == inner.script.withdraws_at {
+                inner.withdraw.iter().for_each(|withdraw| withdraw());
+            }
             let content = inner.bodies.entry(body.key).or_insert_with(|| (body.content.clone(), None));
             assert!(content.0 == body.content, "a key names one body for ever");
             let slow = inner.script.slow;

@@ -22,13 +22,16 @@ use afferent_core::{
     queue::disk::Queues,
     random::Random,
     reject::Fate,
-    stage::Identity,
+    stage::{BoxTransform, Line},
     testing::{Script as SourceScript, SimDisk, TestClock},
 };
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::receiver::{Receiver, Script};
+use super::{
+    consent::{Consent, Table},
+    receiver::{Receiver, Script},
+};
 use crate::upload::{BatchLimits, Compression, Delivery, Framing, Settings, Upload};
 
 /// A pipeline and all that outlives its processes.
@@ -41,6 +44,8 @@ pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) engine: EngineSettings,
     pub(super) source: SourceScript<Record>,
+    /// Who has withdrawn a consent; without it nobody is asked.
+    pub(super) table: Option<Table>,
     /// What the receiver refuses.
     pub(super) poison: BTreeSet<(RecordId, Change)>,
     /// How long the processes have run.
@@ -97,6 +102,7 @@ impl World {
             engine: EngineSettings::default(),
             source: SourceScript::new(records),
             poison: BTreeSet::new(),
+            table: None,
             passed: Duration::ZERO,
             events: None,
         }
@@ -143,6 +149,7 @@ impl World {
             settings,
             engine,
             source,
+            table: None,
             poison,
             passed: Duration::ZERO,
             events: None,
@@ -185,9 +192,15 @@ impl World {
                 kill: Default::default(),
             };
             let (source, settings, receiver) = (&self.source, &self.settings, &self.receiver);
+            let table = &self.table;
             let stages = || {
                 let sink = Upload::new(settings.clone(), receiver.transport());
-                let stages = Stages::line(("source", source.source()), Identity::default(), ("sink", sink));
+                let consent = table.iter().map(|table| {
+                    let consent: BoxTransform<Record> = Box::new(Consent::new(table));
+                    (Name::from("consent"), consent)
+                });
+                let transforms = Line::new(consent.collect())?.counting(Record::count);
+                let stages = Stages::line(("source", source.source()), transforms, ("sink", sink));
                 Ok(stages.withdrawing(Record::superseding).counting(Record::count, Record::count))
             };
             let letters =
