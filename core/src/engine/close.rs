@@ -8,6 +8,7 @@ use super::{
     control::Abort,
     crash::crash_point,
     life::Life,
+    look::looking,
     tally::{SinkTally, Tally},
 };
 use crate::{
@@ -86,6 +87,8 @@ where
         let saved = self.control.attend(self.world.store.save(save)).await??;
         let before = std::mem::replace(&mut self.checkpoint, checkpoint);
         crash_point!("close.saved");
+        // Before anything of the epoch is released.
+        self.permit();
 
         self.commit_sinks().await?;
         crash_point!("close.committed");
@@ -191,11 +194,13 @@ where
         epoch: Epoch,
     ) -> Result<BTreeMap<Name, Option<Token>>, Abort> {
         let mut tokens = BTreeMap::new();
+        let guarded = self.is_guarded();
         for index in 0..self.sinks.len() {
             let slot = &mut self.sinks[index];
             let name = slot.name.clone();
-            let prepared =
-                self.control.attend(slot.sink.prepare(epoch)).await?.map_err(|error| error.at(&name))?;
+            let outside = (&*self.world, &mut *self.control, &mut self.transforms);
+            let prepared = looking(outside, guarded, slot.sink.prepare(epoch)).await?;
+            let prepared = prepared.map_err(|error| error.at(&name))?;
             let tally = &mut self.tally.sinks[index];
             tally.superseded.add(&prepared.superseded);
             prepared.rejects.iter().for_each(|reject| tally.dead.count(reject.kind, 1));

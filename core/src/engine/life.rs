@@ -3,6 +3,7 @@
 use super::{
     Control, End, When, World,
     control::Abort,
+    look::looking,
     pulls::{Completed, Pulls},
     retry::BoxLetters,
     stages::{CopyItem, Superseding, Taps},
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// How often a pipeline whose receivers have not acknowledged everything looks whether they have.
-const PENDING_CHECK: std::time::Duration = std::time::Duration::from_millis(250);
+pub(super) const PENDING_CHECK: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// An epoch is closed when its dead letters take this much memory: they are the only part of it that is held until
 /// the checkpoint.
@@ -57,6 +58,8 @@ pub(super) struct Life<'a, S: Source, X: Transforms<In = S::Item>, K: Sink<Item 
     pub(super) idle: bool,
     /// What may be sent, as the sinks were told.
     pub(super) permission: Permission<K::Item>,
+    /// When the transforms look outside for what is pending.
+    pub(super) look_at: Instant,
     /// Whether the transforms have looked outside in this epoch.
     pub(super) looked: bool,
 }
@@ -124,16 +127,18 @@ where
                 Woke::Command(command) => self.control.receive(command),
                 Woke::Pulled(completed) => close = self.pulled(completed).await?,
                 Woke::Due => {
-                    // What waits to be sent may have to stay while nothing comes.
-                    if self.opened_at.is_none() && !matches!(self.permission, Permission::Free) {
+                    // What waits to be sent may have to stay, also while nothing comes.
+                    if self.is_guarded() && self.look_at <= clock::instant() {
+                        let looked = self.looked;
                         Box::pin(self.look()).await?;
-                        // No record has come: the first one is looked for again.
-                        self.looked = false;
+                        // The first record of the next epoch is looked for again.
+                        self.looked = looked && self.opened_at.is_some();
+                        self.look_at = clock::instant() + PENDING_CHECK;
                     }
                     self.sinks
                         .iter()
                         .try_for_each(|slot| slot.sink.check().map_err(|error| error.at(&slot.name)))?;
-                    close = true;
+                    close = self.closing().is_none_or(|closing| closing <= clock::instant());
                 }
             }
         }
@@ -169,10 +174,17 @@ where
     /// When the loop must wake up though nothing happens: to close an epoch that has changed, to look whether what is
     /// pending has been acknowledged, or how old its dead letters are. Otherwise an idle pipeline has no timer.
     fn due(&self) -> Option<Instant> {
-        let closing = self.opened_at.map(|opened| opened + self.world.settings.every);
-        let closing =
-            closing.or_else(|| (self.recorded_pending() > 0).then(|| clock::instant() + PENDING_CHECK));
-        closing.into_iter().chain(self.watch.due()).chain(self.control.endings.due()).min()
+        let closing = self.closing();
+        let is_pending = self.recorded_pending() > 0;
+        let checking = (closing.is_none() && is_pending).then(|| clock::instant() + PENDING_CHECK);
+        let looking = (is_pending && self.is_guarded()).then_some(self.look_at);
+        let due = [closing, checking, looking, self.watch.due(), self.control.endings.due()];
+        due.into_iter().flatten().min()
+    }
+
+    /// When the open epoch is to be closed.
+    fn closing(&self) -> Option<Instant> {
+        self.opened_at.map(|opened| opened + self.world.settings.every)
     }
 
     /// Says what is in the way, to whoever has woken the pipeline.
@@ -359,6 +371,7 @@ where
         for (stage, reject) in self.out.take_rejects() {
             self.bury(stage, RejectedBy::Transform, reject);
         }
+        let guarded = self.is_guarded();
         let batch = &mut self.out.batch;
         if batch.is_empty() {
             return Ok(());
@@ -399,7 +412,9 @@ where
                 }
             }
             if written > 0 {
-                let result = self.control.attend(slot.sink.write(&mut slot.batch)).await?;
+                let writing = slot.sink.write(&mut slot.batch);
+                let outside = (&*self.world, &mut *self.control, &mut self.transforms);
+                let result = looking(outside, guarded, writing).await?;
                 result.map_err(|error| error.at(&slot.name))?;
                 if !slot.batch.is_empty() {
                     return Err(Error::bug("`write` left records in the batch").at(&slot.name).into());

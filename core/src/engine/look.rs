@@ -1,9 +1,13 @@
 //! Looking outside: before an epoch's first record moves, what transforms take from there is read, and saved if it is new.
 
-use super::{Control, World, control::Abort, life::Life};
+use super::{
+    Control, World,
+    control::Abort,
+    life::{Life, PENDING_CHECK},
+};
 use crate::{
-    Name, Result, Sink, Source, metrics,
-    stage::{Look, Transforms},
+    Error, Name, Result, Sink, Source, clock, metrics,
+    stage::{Look, Permission, Transforms},
 };
 
 impl<S, X, K> Life<'_, S, X, K>
@@ -17,17 +21,55 @@ where
         if look(self.world, self.control, &mut self.transforms).await? {
             self.changed();
             self.close().await?;
-            self.permit();
         }
         self.looked = true;
         Ok(())
     }
 
-    /// Tells the sinks what may be sent.
+    /// Tells the sinks what may be sent, if it is something else than before.
     pub(super) fn permit(&mut self) {
-        self.permission = self.transforms.permission();
-        for slot in &mut self.sinks {
-            slot.sink.permit(self.permission.clone());
+        let permission = self.transforms.permission();
+        if permission.version() != self.permission.version() {
+            for slot in &mut self.sinks {
+                slot.sink.permit(permission.clone());
+            }
+        }
+        self.permission = permission;
+    }
+
+    /// Whether a transform says what may be sent.
+    pub(super) fn is_guarded(&self) -> bool {
+        !matches!(self.permission, Permission::Free)
+    }
+}
+
+/// Waits for what a sink does. A sink may wait for its receiver, for days, and send what must not be sent when that is back: so where
+/// it is `guarded`, the transforms look meanwhile.
+///
+/// # Errors
+/// `Transient` when they have found something new: the life is undone, and the next one begins with it.
+pub(super) async fn looking<X: Transforms, T>(
+    (world, control, transforms): (&World, &mut Control, &mut X),
+    guarded: bool,
+    work: impl Future<Output = T>,
+) -> Result<T, Abort> {
+    if !guarded {
+        return control.attend(work).await;
+    }
+    let mut work = std::pin::pin!(work);
+    loop {
+        let waited = async {
+            tokio::select! {
+                biased;
+                done = &mut work => Some(done),
+                () = clock::sleep(PENDING_CHECK) => None,
+            }
+        };
+        if let Some(done) = control.attend(waited).await? {
+            return Ok(done);
+        }
+        if look(world, control, transforms).await? {
+            return Err(Error::transient("what may be sent has changed, and a sink waits").into());
         }
     }
 }

@@ -26,7 +26,8 @@
 //! Before what comes when no epoch is open, transforms look at what they take from outside, such as a table in a file: what is
 //! new is saved by an epoch of its own before any record meets it; see [`Look`](crate::stage::Look). Then an epoch is opened, and
 //! they `tick` before its first record: they learn what time it is. Where a transform says what may be sent, they look, too, while
-//! something is pending and no record comes.
+//! something is pending, four times a second, also while a sink makes the pipeline wait; then what is new undoes the epoch. What a
+//! checkpoint says may be sent is told to the sinks before it is committed to them.
 //!
 //! On the interval, on a record or byte limit, when a source seals, on command, or at the end, and once more when receivers
 //! have acknowledged all that was pending; otherwise never when neither records came nor a position moved: transforms `tick` and `snapshot` → sinks `prepare` → **save** → sinks

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use super::{
     control::Abort,
     life::{Life, count},
+    look::looking,
 };
 use crate::{
     Batch, Census, DeadLetter, Error, Kind, LetterId, Name, Result, Sink, Source, stage::Transforms,
@@ -68,6 +69,7 @@ where
             self.look().await?;
         }
         self.open_epoch()?;
+        let guarded = self.is_guarded();
         for Again { id, letter, entry } in group {
             self.count_again(&letter, &entry);
             self.tally.retried.push(id);
@@ -100,7 +102,8 @@ where
                     }
                     slot.batch.push(item);
                     self.tally.sinks[index].written += 1;
-                    let written = self.control.attend(slot.sink.write(&mut slot.batch)).await?;
+                    let outside = (&*self.world, &mut *self.control, &mut self.transforms);
+                    let written = looking(outside, guarded, slot.sink.write(&mut slot.batch)).await?;
                     written.map_err(|error| error.at(&name))?;
                 }
             }

@@ -17,12 +17,13 @@ use super::{
 };
 use crate::{
     Checkpoint, Committed, Emit, Epoch, Error, Fence, Generation, Incarnation, Name, Opened, Position,
-    Result, Sink, SinkCx, Source, SourceCx,
+    Result, Sink, SinkCx, Snapshot, Source, SourceCx,
     checkpoint::{Acknowledgements, Loaded, Save},
+    clock,
     event::EventKind,
     ledger::Account,
     mailbox::Activity,
-    stage::{Permission, Transforms},
+    stage::Transforms,
 };
 
 impl<'a, S, X, K> Life<'a, S, X, K>
@@ -106,18 +107,16 @@ where
             opened_at: None,
             idle: false,
             permission,
+            look_at: clock::instant(),
             looked: false,
             world,
             control,
         };
         life.open_accounts(first);
-        if bridge {
-            life.save_bridge(first).await?;
-        }
-        if is_new && !matches!(life.permission, Permission::Free) {
-            // What waits to be sent must not be sent by what was in force before.
-            life.changed();
-            life.close().await?;
+        // What waits to be sent must not be sent by what was in force before.
+        let is_new = is_new && life.is_guarded();
+        if bridge || is_new {
+            life.save_bridge(first, is_new).await?;
         }
         life.permit();
         life.control.committed(life.checkpoint.epoch, &life.checkpoint.ledger);
@@ -167,8 +166,19 @@ where
 
     /// Saves epoch 0, or a bridging epoch at the same positions, with tokens of where the sinks stand now and what they
     /// say of earlier epochs: the tokens count that as known.
-    async fn save_bridge(&mut self, first: bool) -> Result<(), Abort> {
+    /// Saves an epoch in which no record moves; with what the transforms' looks have found, if that `is_new`.
+    async fn save_bridge(&mut self, first: bool, is_new: bool) -> Result<(), Abort> {
         let epoch = if first { self.checkpoint.epoch } else { self.checkpoint.epoch.next() };
+        let mut states = Vec::new();
+        if is_new {
+            self.transforms.stages(&mut |stage| {
+                let snapshot = stage.snapshot()?;
+                states.extend(
+                    (!matches!(snapshot, Snapshot::Unchanged)).then(|| (stage.name().clone(), snapshot)),
+                );
+                Ok(())
+            })?;
+        }
         let tokens = self.prepare_sinks(epoch).await?;
         crash_point!("start.prepared");
         let held = (self.checkpoint.ledger.held.clone(), self.checkpoint.ledger.held_types.clone());
@@ -178,7 +188,7 @@ where
         let save = Save {
             generation: self.generation,
             checkpoint: checkpoint.clone(),
-            states: Vec::new(),
+            states,
             dead_letters: std::mem::take(&mut self.tally.dead_letters),
             withdrawn: Vec::new(),
             retried: Vec::new(),
@@ -187,6 +197,7 @@ where
         self.checkpoint = checkpoint;
         self.tally = Tally::new(self.sinks.len());
         crash_point!("start.saved");
+        self.permit();
         self.commit_sinks().await
     }
 

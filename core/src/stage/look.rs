@@ -10,6 +10,9 @@
 //!    meets it.
 //! 3. The records of the epoch move.
 //!
+//! Where something waits to be sent that a transform may come to [forbid](super::Permission), the engine asks also in between. What is new then
+//! ends the epoch: its records met what the checkpoint before it holds, and those of the next one meet what is new.
+//!
 //! Therefore every committed epoch was computed with exactly what the checkpoint before it holds, and what was once in
 //! force never gives way to something older, also when the process dies and what is outside can't be read any more (G5).
 //! An epoch that was undone is replayed with what it had, or with something newer: where an epoch ends is not repeated

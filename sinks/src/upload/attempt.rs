@@ -8,7 +8,7 @@ use afferent_core::{
 };
 use tokio::sync::watch;
 
-use super::{Outcome, SealedBody, Transport, gate::Gate, metrics::Metrics};
+use super::{Outcome, SealedBody, Transport, gate::Gate, lane::Doubt, metrics::Metrics};
 
 /// A body that the receiver can't take for so long, though it takes others, raises an alarm: what it waits for does not come by
 /// itself (a moved address, a conflict that nobody resolves).
@@ -25,9 +25,9 @@ pub(super) enum Verdict {
     Partly {
         refused: Vec<(u32, String)>,
     },
-    /// Nobody: what may be sent has changed, and it is to be asked for again. Whether the receiver may have it.
+    /// Nobody: what may be sent has changed, and it is to be asked for again.
     Reconsider {
-        in_doubt: bool,
+        doubt: Option<Doubt>,
     },
 }
 
@@ -54,8 +54,8 @@ pub(super) struct Courier<T> {
 }
 
 impl<T: Transport> Courier<T> {
-    /// Tries for as long as it takes, and as it may be sent under the permission of `version`. `doubt` is for how long an earlier
-    /// run may have sent it without learning the outcome.
+    /// Tries for as long as it takes, and as it may be sent under the permission of `version`. `doubt`: it may have been sent, and
+    /// the outcome not be known.
     ///
     /// # Errors
     /// `Fenced` when a newer generation has come: looked at before each attempt.
@@ -63,20 +63,18 @@ impl<T: Transport> Courier<T> {
         self: Arc<Courier<T>>,
         body: SealedBody,
         version: u64,
-        doubt: Option<Duration>,
+        mut doubt: Option<Doubt>,
     ) -> Result<Sent> {
         let mut permissions = self.permissions.clone();
         let mut changed = std::pin::pin!(changed(&mut permissions, version));
         let mut backoff = Backoff::default();
-        // Since when the receiver may have it: a moment, and how long that was before.
-        let mut doubt = doubt.map(|before| (clock::instant(), before));
         let mut unresolved = false;
         // Since when the receiver answers that it can't take it, and whether that was told.
         let (mut refused_since, mut told) = (None, false);
         loop {
             let pass = tokio::select! {
                 biased;
-                () = &mut changed => return Ok(reconsider(doubt.is_some(), unresolved)),
+                () = &mut changed => return Ok(reconsider(doubt, unresolved)),
                 pass = self.gate.pass() => pass,
             };
             if let Err(error) = self.check_fence().await {
@@ -88,15 +86,15 @@ impl<T: Transport> Courier<T> {
                 let wait = self.gate.wait(&mut backoff, None);
                 tokio::select! {
                     biased;
-                    () = &mut changed => return Ok(reconsider(doubt.is_some(), unresolved)),
+                    () = &mut changed => return Ok(reconsider(doubt, unresolved)),
                     () = clock::sleep(wait) => continue,
                 }
             }
-            if let (Some((since, before)), Some(window)) = (doubt, self.dedupe_window)
-                && !unresolved
-                && clock::instant().duration_since(since) + before > window
+            if let (Some(doubt), Some(window)) = (&mut doubt, self.dedupe_window)
+                && !doubt.is_told
+                && clock::instant().duration_since(doubt.since) + doubt.before > window
             {
-                unresolved = true;
+                (doubt.is_told, unresolved) = (true, true);
                 self.metrics.unresolved();
                 self.events.alarm(format!(
                     "a body of {} records has been under way for longer than the receiver's dedupe_window: {} may already have it and take it again; look there for repeats (Idempotency-Key {})",
@@ -104,6 +102,10 @@ impl<T: Transport> Courier<T> {
                     self.transport.receiver(),
                     body.key
                 ));
+            }
+            // Whether this generation may send was asked meanwhile.
+            if self.permissions.borrow().version() != Some(version) {
+                return Ok(reconsider(doubt, unresolved));
             }
             let began = clock::instant();
             self.metrics.attempt();
@@ -143,7 +145,7 @@ impl<T: Transport> Courier<T> {
                 }
                 Outcome::Unavailable { reason, retry_after, in_doubt } => {
                     if in_doubt {
-                        doubt.get_or_insert((began, Duration::ZERO));
+                        doubt.get_or_insert(Doubt::new(began, Duration::ZERO));
                     }
                     pass.unavailable(&reason, retry_after);
                     let wait = self.gate.wait(&mut backoff, retry_after);
@@ -156,7 +158,7 @@ impl<T: Transport> Courier<T> {
             if let Some(wait) = wait {
                 tokio::select! {
                     biased;
-                    () = &mut changed => return Ok(reconsider(doubt.is_some(), unresolved)),
+                    () = &mut changed => return Ok(reconsider(doubt, unresolved)),
                     () = clock::sleep(wait) => {}
                 }
             }
@@ -184,6 +186,6 @@ async fn changed(permissions: &mut watch::Receiver<Permission<Record>>, version:
     }
 }
 
-fn reconsider(in_doubt: bool, unresolved: bool) -> Sent {
-    Sent { verdict: Verdict::Reconsider { in_doubt }, unresolved }
+fn reconsider(doubt: Option<Doubt>, unresolved: bool) -> Sent {
+    Sent { verdict: Verdict::Reconsider { doubt }, unresolved }
 }

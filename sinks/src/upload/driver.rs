@@ -1,6 +1,6 @@
 //! [`Driver`]: the task that sends bodies and keeps what became of them. See the [module](super) for the order.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use afferent_core::{
     DeadLetter, Epoch, Error, Incarnation, Name, Record, Reject, Result, Timestamp,
@@ -25,7 +25,7 @@ use super::{
     dissection::{self, Dissected},
     feed::{Feed, Gone, Queued, Scanned, Spot},
     keeper::{self, Refusals, Saving},
-    lane::{Current, Lane, Phase},
+    lane::{Current, Doubt, Lane, Phase},
     letter::{Passed, letter},
     metrics::Metrics,
     sifting::{self, Sifted},
@@ -268,7 +268,7 @@ impl<T: Transport> Driver<T> {
         let low = self.low().number;
         let slot = &mut self.lanes[lane];
         let had = slot.current.is_some();
-        slot.begin(low, self.new, &mut self.state.split);
+        slot.begin(low, self.new, &mut self.state.split, &*self.cx.clock);
         let Some(current) = &mut slot.current else { return Ok(()) };
         if !had {
             self.ahead -= current.entry.bytes();
@@ -300,14 +300,10 @@ impl<T: Transport> Driver<T> {
                     compression: Compression::None,
                     content: unpacked.part(part.start..part.end),
                 };
-                send(lane, body, &self.courier, version, doubt(current, &*self.cx.clock))
+                send(lane, body, &self.courier, version, current.doubt.take())
             }
-            (_, None) => {
-                let doubt = doubt(current, &*self.cx.clock);
-                send(lane, current.entry.body(), &self.courier, version, doubt)
-            }
+            (_, None) => send(lane, current.entry.body(), &self.courier, version, current.doubt.take()),
         };
-        current.in_doubt = false;
         self.steps.push(step);
         Ok(())
     }
@@ -336,8 +332,8 @@ impl<T: Transport> Driver<T> {
                 let dissecting = dissection::take_out(current, refused, &self.cx);
                 self.steps.push(dissected(lane, dissecting));
             }
-            Verdict::Reconsider { in_doubt } => {
-                current.in_doubt = in_doubt;
+            Verdict::Reconsider { doubt } => {
+                current.doubt = doubt;
                 current.phase = Phase::Ready;
             }
         }
@@ -347,11 +343,11 @@ impl<T: Transport> Driver<T> {
     /// It is known what of the body of `lane` may be sent.
     fn sifted(&mut self, lane: usize, sifted: Sifted) {
         let Some(current) = &mut self.lanes[lane].current else { return };
-        let Sifted { unpacked, version, parts, withheld } = sifted;
+        let Sifted { unpacked, version, parts, withheld, unreadable } = sifted;
         current.permission = version;
         current.phase = Phase::Ready;
         let count = withheld.total();
-        if count == 0 {
+        if count == 0 && unreadable.is_empty() {
             return;
         }
         let counters = &mut self.state.counters;
@@ -359,23 +355,29 @@ impl<T: Transport> Driver<T> {
         counters.types.withheld.add(&withheld);
         counters.types.settled.add(&withheld);
         self.cx.metrics.withheld(count);
-        if std::mem::take(&mut current.in_doubt) {
+        // What is tried first may be there as it was.
+        let is_other = parts.front().map(|part| part.key) != current.left().front().map(|part| part.key);
+        if is_other && current.doubt.take().is_some() {
             counters.unresolved += 1;
             self.cx.metrics.unresolved();
             self.cx.events.alarm(format!(
                 "{count} records may not be sent any more, and the receiver may have got them with a body whose fate is unknown: delete them there, and look for repeats of the others of that body (Idempotency-Key {})",
                 current.entry.head.key
             ));
-        } else {
+        } else if count > 0 {
             self.cx.events.notice(format!(
                 "{count} records that waited to be sent may not be any more; they are not sent, and count as filtered"
             ));
         }
         self.changes += 1;
+        let epoch = current.entry.head.epoch;
         current.unpacked = Some(unpacked);
         current.parts = parts;
         // What is left replaces the body, durably, before any of it is sent.
         current.phase = Phase::Saving(self.changes);
+        for reject in unreadable {
+            self.refused(reject, epoch);
+        }
         self.finish(lane);
     }
 
@@ -519,18 +521,12 @@ impl<T: Transport> Driver<T> {
     }
 }
 
-/// For how long an earlier life may have known nothing of a body that it sent.
-fn doubt(current: &Current, clock: &dyn Clock) -> Option<Duration> {
-    let age = clock.now().as_micros().saturating_sub(current.entry.head.sealed_at.as_micros());
-    current.in_doubt.then(|| Duration::from_micros(u64::try_from(age).unwrap_or(0)))
-}
-
 fn send<T: Transport>(
     lane: usize,
     body: SealedBody,
     courier: &Arc<Courier<T>>,
     version: u64,
-    doubt: Option<Duration>,
+    doubt: Option<Doubt>,
 ) -> Step {
     let sending = courier.clone().deliver(body, version, doubt);
     Box::pin(async move { Stepped::Sent { lane, sent: sending.await } })

@@ -1,8 +1,11 @@
 //! [`Lane`]: bodies that are sent one after the other.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use afferent_core::Timestamp;
+use afferent_core::{
+    Timestamp,
+    clock::{self, Clock, Instant},
+};
 
 use super::{
     body::{Entry, Unpacked},
@@ -28,10 +31,28 @@ pub(super) struct Current {
     pub(super) parts: VecDeque<Part>,
     pub(super) unpacked: Option<Arc<Unpacked>>,
     pub(super) phase: Phase,
-    /// Whether what comes next may have been sent, by an earlier life or before it was looked at again.
-    pub(super) in_doubt: bool,
+    /// Whether and since when the receiver may have what comes next.
+    pub(super) doubt: Option<Doubt>,
     /// The version of the permission that all of it has.
     pub(super) permission: u64,
+}
+
+/// The receiver may have a body: for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Doubt {
+    /// Since this moment,
+    pub(super) since: Instant,
+    /// and so long before it.
+    pub(super) before: Duration,
+    /// It was told that this is longer than the receiver remembers.
+    pub(super) is_told: bool,
+}
+
+impl Doubt {
+    /// Since now.
+    pub(super) fn new(since: Instant, before: Duration) -> Doubt {
+        Doubt { since, before, is_told: false }
+    }
 }
 
 /// What a body waits for.
@@ -61,7 +82,7 @@ impl Lane {
 
     /// Makes the next body the current one; `low` is the number before which everything is settled, `new` that of the first body of
     /// this life.
-    pub(super) fn begin(&mut self, low: u64, new: u64, split: &mut Vec<Split>) {
+    pub(super) fn begin(&mut self, low: u64, new: u64, split: &mut Vec<Split>, clock: &dyn Clock) {
         let may_begin = |queued: &Queued| queued.entry.head.after <= low;
         if self.current.is_some() || !self.queue.front().is_some_and(may_begin) {
             return;
@@ -71,8 +92,12 @@ impl Lane {
         let parts = known.map(|index| split.swap_remove(index).parts).unwrap_or_default();
         let in_doubt = !std::mem::replace(&mut self.begun, true) && spot.number < new;
         let permission = entry.head.permission;
+        // An earlier life may have sent it at once, and known nothing of its fate.
+        let age = clock.now().as_micros().saturating_sub(entry.head.sealed_at.as_micros());
+        let before = Duration::from_micros(u64::try_from(age).unwrap_or(0));
+        let doubt = in_doubt.then(|| Doubt::new(clock::instant(), before));
         let (unpacked, phase) = (None, Phase::Ready);
-        self.current = Some(Current { spot, entry, parts, unpacked, phase, in_doubt, permission });
+        self.current = Some(Current { spot, entry, parts, unpacked, phase, doubt, permission });
     }
 }
 

@@ -119,21 +119,26 @@ impl Opening {
             state.done.iter_mut().for_each(|done| *done = end.min(*done));
             state.split.retain(|split| split.number < end);
             let left = unsettled(&log, &state, token.end)?;
-            // What the receiver refused since is counted as delivered: its dead letters may be gone with the checkpoints.
+            // What the receiver refused since is counted as delivered: its dead letters may be gone with the checkpoints. What was
+            // withheld since was not sent, whatever is known of the rest.
+            let known = &token.counters;
+            let withheld = state.counters.withheld.max(known.withheld);
+            let withheld_types = match withheld > known.withheld {
+                true => state.counters.types.withheld.clone(),
+                false => known.types.withheld.clone(),
+            };
             state.counters = Counters {
-                delivered: token
-                    .sealed
-                    .records
-                    .saturating_sub(left.records + token.counters.refused + token.counters.withheld),
-                refused: token.counters.refused,
-                unresolved: token.counters.unresolved,
+                delivered: token.sealed.records.saturating_sub(left.records + known.refused + withheld),
+                refused: known.refused,
+                unresolved: known.unresolved,
                 bytes: token.sealed.bytes.saturating_sub(left.bytes),
-                withdrawn: token.counters.withdrawn,
+                withdrawn: known.withdrawn,
                 types: TypeCounters {
                     settled: token.sealed.types.without(&left.types),
-                    ..token.counters.types.clone()
+                    withheld: withheld_types,
+                    ..known.types.clone()
                 },
-                withheld: token.counters.withheld,
+                withheld,
             };
         }
         let changed = saved.as_ref() != Some(&state);

@@ -31,6 +31,9 @@ use crate::jobs::{Jobs, not_open};
 /// Without an outbox, bodies are in memory until the receiver has them: this much of them, and `write` waits.
 const DIRECT_BYTES: u64 = 8 << 20;
 
+/// What is written while it is not known what may be sent is asked for again.
+const UNKNOWN: u64 = u64::MAX;
+
 /// A sink that uploads with `T`. See the [module](super).
 #[derive(Debug)]
 pub struct Upload<T> {
@@ -284,7 +287,7 @@ impl<T: Transport> Sink for Upload<T> {
         let most = self.settings.max_bytes;
         let Open { sealing, mode, driver, made, .. } = self.open.as_mut().ok_or_else(not_open)?;
         driver.check()?;
-        let version = self.permissions.borrow().version().unwrap_or(0);
+        let version = self.permissions.borrow().version().unwrap_or(UNKNOWN);
         if version != self.told {
             sealing.run(move |sealing| Ok(sealing.permit(version))).await?;
             self.told = version;

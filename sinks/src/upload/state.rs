@@ -234,4 +234,23 @@ mod tests {
         assert_eq!(counters.lose(&token.sealed), 3);
         assert_eq!(counters.types.settled, token.sealed.types);
     }
+
+    /// Scenario: counters as version 3 wrote them, which had nothing withheld. Guarantees: G5, they are read, and nothing is.
+    #[test]
+    fn what_version_3_wrote_has_nothing_withheld() {
+        #[derive(Serialize)]
+        struct OldTypes(Census, Census, Census);
+        #[derive(Serialize)]
+        struct Old(u64, u64, u64, u64, u64, OldTypes);
+        let of = |records: u64| {
+            let mut census = Census::new();
+            census.count(None, records);
+            census
+        };
+        let old = Old(5, 2, 0, 700, 1, OldTypes(of(7), of(2), of(1)));
+        let bytes = rmp_serde::to_vec(&old).expect("plain data");
+        let counters: Counters = rmp_serde::from_slice(&bytes).expect("it is read");
+        assert_eq!((counters.settled(), counters.withheld, counters.types.withheld.total()), (7, 0, 0));
+        assert_eq!(counters.types.settled.of(None), 7);
+    }
 }

@@ -127,7 +127,7 @@ const TERRA: &[(i64, &str)] = &[
     (44, "martialArts"),
     (45, "mindAndBody"),
     (46, "martialArts"),
-    (48, "pilates"),
+    (49, "pilates"),
     (51, "racquetball"),
     (52, "climbing"),
     (53, "rowing"),
@@ -186,7 +186,7 @@ const TERRA: &[(i64, &str)] = &[
     (129, "paddleSports"),
     (131, "fishing"),
     (133, "running"),
-    (139, "paddleSports"),
+    (140, "paddleSports"),
 ];
 
 /// HealthKit's raw value of Suunto's activity `id`; "other" where it has none.

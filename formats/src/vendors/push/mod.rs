@@ -134,8 +134,10 @@ fn json(
         return Err("expected fewer levels of arrays and objects, found more".to_owned());
     }
     let end = end.unwrap_or(start).max(start);
-    let mut record =
-        Record::added(vendor.id(text), vendor.kind(topic)?, start, end, Value::Json(text.into()));
+    // Whose it is and what it is about stand around it: two people may say the same at the same time.
+    let said = [vendor.name(), subject.as_deref().unwrap_or_default(), topic, text].map(str::as_bytes);
+    let id = RecordId::derive(said);
+    let mut record = Record::added(id, vendor.kind(topic)?, start, end, Value::Json(text.into()));
     record.subject = subject;
     record.zone = zone(offset, cx);
     Ok(record)

@@ -28,12 +28,12 @@ use crate::{
     workouts::distance_of,
 };
 
-/// What a sample of activity counts or measures: its key, HealthKit's type and the unit, and how many of the unit one is.
-const ACTIVITY: &[(&str, (&str, &str), f64)] = &[
-    ("HR", ("HeartRate", "count/min"), 1.0),
-    ("StepCount", ("StepCount", "count"), 1.0),
-    ("EnergyConsumption", ("ActiveEnergyBurned", "J"), 1.0),
-    ("SpO2", ("OxygenSaturation", "%"), 100.0),
+/// What a sample of activity counts or measures: its key, HealthKit's type and the unit.
+const ACTIVITY: &[(&str, (&str, &str))] = &[
+    ("HR", ("HeartRate", "count/min")),
+    ("StepCount", ("StepCount", "count")),
+    ("EnergyConsumption", ("ActiveEnergyBurned", "J")),
+    ("SpO2", ("OxygenSaturation", "%")),
 ];
 
 /// HKCategoryValueSleepAnalysisInBed.
@@ -59,10 +59,13 @@ pub(crate) fn suunto(text: &str, cx: &mut Context, out: &mut Out<'_>) -> Result<
         Ok(())
     })?;
     if let Some(workout) = workout {
+        let said =
+            Said { user: said.user.clone(), metadata: std::mem::take(&mut said.metadata), ..Said::default() };
         out.push(read_workout(workout, gear, said, cx)?);
-        return Ok(());
-    }
-    if let Some(gear) = gear {
+        if samples.is_empty() {
+            return Ok(());
+        }
+    } else if let Some(gear) = gear {
         said.keep("gear", gear, cx)?;
     }
     if samples.is_empty() {
@@ -103,11 +106,14 @@ fn read_sample(
             return Ok(());
         }
         Raw::new("entryData", text).entries(|key, text| {
-            let known = ACTIVITY.iter().find(|(known, ..)| *known == key);
+            let known = ACTIVITY.iter().find(|(known, _)| *known == key);
             match (topic, key, known) {
-                ("SUUNTO_247_ACTIVITY_CREATED", _, Some((known, of, scale))) => {
+                ("SUUNTO_247_ACTIVITY_CREATED", _, Some((known, of))) => {
                     if let Some(number) = Raw::new(known, text).number()? {
-                        out.push(common.quantity(*of, number * scale, start, end.unwrap_or(start), cx)?);
+                        // A saturation is a fraction, and in some versions hundredths.
+                        let is_fraction = of.1 == "%" && number <= 1.0;
+                        let number = if is_fraction { number * 100.0 } else { number };
+                        out.push(common.quantity(*of, number, start, end.unwrap_or(start), cx)?);
                     }
                 }
                 ("SUUNTO_247_SLEEP_CREATED", "BedtimeStart", _) => {
@@ -136,14 +142,17 @@ fn read_sample(
 
 /// The workout `{"workoutKey","activityId","startTime","totalTime",…}`, done with `gear`.
 fn read_workout(text: &str, gear: Option<&str>, mut said: Said, cx: &mut Context) -> Result<Record, String> {
-    let (mut id, mut start, mut seconds, mut offset, mut activity) = (None, None, None, 0, None);
+    let (mut id, mut start, mut stop, mut seconds, mut offset, mut activity) =
+        (None, None, None, None, 0, None);
+    let whose = format!("{} {}", Vendor::Suunto.name(), said.user.as_deref().unwrap_or_default());
     let (mut sums, mut heart) = ([None; 3], [None; 2]);
     object(text, |key, text| {
         match key {
-            "workoutKey" => id = Raw::new("workoutKey", text).id(Vendor::Suunto.name())?,
+            "workoutKey" => id = Raw::new("workoutKey", text).id(&whose)?,
             "startTime" => {
                 start = Raw::new("startTime", text).number()?.and_then(|millis| unix(millis / 1e3));
             }
+            "stopTime" => stop = Raw::new("stopTime", text).number()?.and_then(|millis| unix(millis / 1e3)),
             "totalTime" => seconds = Raw::new("totalTime", text).number()?,
             "timeOffsetInMinutes" => {
                 let minutes = Raw::new("timeOffsetInMinutes", text).whole()?;
@@ -167,8 +176,10 @@ fn read_workout(text: &str, gear: Option<&str>, mut said: Said, cx: &mut Context
         Ok(())
     })?;
     let start = start.ok_or("expected milliseconds since 1970 in `startTime`, found none")?;
+    // Without a time at which it stopped it took no longer than it lasted: pauses are not known.
     let micros = (seconds.unwrap_or(0.0) * 1e6).round();
-    let end = start.plus_micros(if (0.0..1e15).contains(&micros) { micros as i64 } else { 0 });
+    let lasted = start.plus_micros(if (0.0..1e15).contains(&micros) { micros as i64 } else { 0 });
+    let end = stop.unwrap_or(lasted);
     let activity = match activity {
         None => activities::of_suunto(-1),
         Some(number) => {

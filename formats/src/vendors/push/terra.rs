@@ -8,7 +8,7 @@
 //! | `daily` | and the totals of steps, distance, floors, active and basal energy |
 //! | `body` | and the total of water |
 //! | `sleep` | and the phases of the hypnogram, each until the next |
-//! | `activity` | and a workout, which is known by its `summary_id`; its deletion where `upload_type` is 4 |
+//! | `activity` | and a workout, which is known by the user and its `summary_id`; where `upload_type` is 4 only its deletion |
 //!
 //! The source is the provider. The device is left to the JSON: the same sample comes with the day and with the workout, and only one
 //! of them names it, but it is one sample. Samples of steps, distance and energy are left to the JSON, too: the totals count them.
@@ -91,8 +91,23 @@ const PRESSURES: &str = "blood_pressure_data.blood_pressure_samples";
 const UPDATE: i64 = 3;
 const DELETE: i64 = 4;
 
-/// How deep what is read lies.
-const MAX_DEPTH: usize = 4;
+/// What of an activity is in its workout: its sums and rates, and how long it took.
+const ENERGY: &str = "calories_data.net_activity_calories";
+const DISTANCE: &str = "distance_data.summary.distance_meters";
+const STEPS: &str = "distance_data.summary.steps";
+const DURATION: &str = "active_durations_data.activity_seconds";
+const RATES: [&str; 3] = [
+    "heart_rate_data.summary.avg_hr_bpm",
+    "heart_rate_data.summary.min_hr_bpm",
+    "heart_rate_data.summary.max_hr_bpm",
+];
+
+/// Every place that is read.
+fn places() -> impl Iterator<Item = &'static str> {
+    let samples = SAMPLES.iter().map(|(place, ..)| *place);
+    let totals = TOTALS.iter().map(|(_, place, _)| *place);
+    samples.chain(totals).chain([PHASES, PRESSURES, ENERGY, DISTANCE, STEPS, DURATION]).chain(RATES)
+}
 
 pub(crate) fn terra(text: &str, cx: &mut Context, out: &mut Out<'_>) -> Result<(), String> {
     let (mut said, mut provider) = (Said::default(), None);
@@ -159,49 +174,63 @@ fn read(
             metadata = Some(text);
             return Ok(());
         }
-        leaves_of(key.to_owned(), text, 1, &mut leaves)
+        leaves_of("", key, text, &mut leaves)
     })?;
     let metadata = metadata.ok_or("expected times in `metadata`, found none")?;
     let ((start, offset), end) = times(metadata, &["start_time"], &["end_time"])?;
     let common = Common::new(user.clone(), offset, provider, cx);
     let until = end.unwrap_or(start);
+    if topic == "activity" {
+        let record = workout(&common, metadata, &leaves, ((start, offset), end), cx)?;
+        let is_gone = record.is_deletion();
+        out.push(record);
+        if is_gone {
+            return Ok(());
+        }
+    }
     for (place, text) in &leaves {
         if let Some((_, time, of)) = SAMPLES.iter().find(|(known, ..)| known == place) {
             samples(&common, text, time, of, cx, out)?;
-        } else if let Some((_, place, of)) =
+        } else if let Some((.., of)) =
             TOTALS.iter().find(|(known, total, _)| *known == topic && total == place)
         {
             if let Some(number) = Raw::new(place, text).number()? {
                 out.push(common.total(Vendor::Terra, *of, number, start, until)?);
             }
-        } else if place == PHASES {
+        } else if *place == PHASES {
             phases(&common, text, until, cx, out)?;
-        } else if place == PRESSURES {
+        } else if *place == PRESSURES {
             pressures(&common, text, cx, out)?;
         }
-    }
-    if topic == "activity" {
-        out.push(workout(&common, metadata, &leaves, ((start, offset), end), cx)?);
     }
     out.push(json(Vendor::Terra, topic, text, (start, offset), end, user.clone(), cx)?);
     Ok(())
 }
 
-/// What stands in objects within `text`, by its place.
+/// What stands at places that are read, in what is called `key` at `place`.
 fn leaves_of<'t>(
-    place: String,
+    place: &str,
+    key: &str,
     text: &'t str,
-    depth: usize,
-    out: &mut Vec<(String, &'t str)>,
+    out: &mut Vec<(&'static str, &'t str)>,
 ) -> Result<(), String> {
+    let rest = |known: &'static str| -> Option<&'static str> {
+        let rest = if place.is_empty() { known } else { known.strip_prefix(place)?.strip_prefix('.')? };
+        rest.strip_prefix(key)
+    };
+    if let Some(known) = places().find(|known| rest(known) == Some("")) {
+        out.push((known, text));
+        return Ok(());
+    }
+    let Some(known) = places().find(|known| rest(known).is_some_and(|rest| rest.starts_with('.'))) else {
+        return Ok(());
+    };
+    // As long as what is known, however long the keys are that are not.
+    let length = place.len() + usize::from(!place.is_empty()) + key.len();
     if !Raw::new("data", text).is_object() {
-        out.push((place, text));
         return Ok(());
     }
-    if depth == MAX_DEPTH {
-        return Ok(());
-    }
-    object(text, |key, text| leaves_of(format!("{place}.{key}"), text, depth + 1, out))
+    object(text, |key, text| leaves_of(&known[..length], key, text, out))
 }
 
 /// The samples of an array.
@@ -304,15 +333,17 @@ fn pressures(common: &Common, text: &str, cx: &mut Context, out: &mut Vec<Record
 fn workout(
     common: &Common,
     metadata: &str,
-    leaves: &[(String, &str)],
+    leaves: &[(&'static str, &str)],
     ((start, _), end): Times,
     cx: &mut Context,
 ) -> Result<Record, String> {
     let (mut id, mut activity, mut upload) = (None, None, None);
+    let whose = format!("{} {}", Vendor::Terra.name(), common.subject.as_deref().unwrap_or_default());
     let mut said = Said::default();
     object(metadata, |key, text| {
         match key {
-            "summary_id" => id = Raw::new("summary_id", text).id(Vendor::Terra.name())?,
+            // Of the provider's, who counts for each user.
+            "summary_id" => id = Raw::new("summary_id", text).id(&whose)?,
             "type" => activity = Raw::new("type", text).whole()?,
             "upload_type" => upload = Raw::new("upload_type", text).whole()?,
             "start_time" | "end_time" => {}
@@ -325,27 +356,26 @@ fn workout(
         record.subject = common.subject.clone();
         return Ok(record);
     }
-    let number = |place: &str| -> Result<Option<f64>, String> {
-        let leaf = leaves.iter().find(|(known, _)| known == place);
+    let number = |place: &'static str| -> Result<Option<f64>, String> {
+        let leaf = leaves.iter().find(|(known, _)| *known == place);
         leaf.map_or(Ok(None), |(place, text)| Raw::new(place, text).number())
     };
     if let Some(number) = activity {
         said.metadata.push(cx.name("type"), MetaValue::Number(number as f64));
     }
     let activity = activities::of_terra(activity.unwrap_or(-1));
-    let duration = number("active_durations_data.activity_seconds")?;
+    let duration = number(DURATION)?;
     let mut workout = Workout { activity, duration, ..Workout::default() };
     for (place, short, unit) in [
-        ("calories_data.net_activity_calories", "ActiveEnergyBurned", "kcal"),
-        ("distance_data.summary.distance_meters", distance_of(activity), "m"),
-        ("distance_data.summary.steps", "StepCount", "count"),
+        (ENERGY, "ActiveEnergyBurned", "kcal"),
+        (DISTANCE, distance_of(activity), "m"),
+        (STEPS, "StepCount", "count"),
     ] {
         if let sum @ Some(_) = number(place)? {
             workout.statistics.push(Statistic { sum, ..statistic(short, unit)? });
         }
     }
-    let [average, minimum, maximum] =
-        ["avg", "min", "max"].map(|which| number(&format!("heart_rate_data.summary.{which}_hr_bpm")));
+    let [average, minimum, maximum] = RATES.map(number);
     let (average, minimum, maximum) = (average?, minimum?, maximum?);
     if average.or(minimum).or(maximum).is_some() {
         let of = statistic("HeartRate", "count/min")?;
@@ -354,6 +384,7 @@ fn workout(
     let value = Value::Workout(Arc::new(workout));
     let mut record = common.record("HKWorkoutTypeIdentifier", value, start, end.unwrap_or(start), cx)?;
     record.id = id.unwrap_or(record.id);
+    // Nothing tells one update from the next.
     record.revision = u32::from(upload == Some(UPDATE));
     if !said.metadata.is_empty() {
         record.metadata = Some(Arc::new(said.metadata));

@@ -327,6 +327,7 @@ fn withholding_survives_a_crash_at_every_point() {
         // Crash points are of the whole process: beside other tests, as `cargo test` runs them, they would meet these.
         return;
     }
+    let mut withdrawn = 0;
     for point in CRASH_POINTS {
         for skipped in 0..3 {
             let scenario = fail::FailScenario::setup();
@@ -352,8 +353,42 @@ fn withholding_survives_a_crash_at_every_point() {
             let account = outcome.ledger.accounts["sink"];
             assert!(outcome.ledger.is_balanced(), "{point}: {account:?}");
             assert_eq!((account.read, account.pending), (40, 0), "{point}");
+            if world.table.as_ref().unwrap().now().contains("ada") {
+                assert_eq!((account.delivered, account.filtered), (20, 20), "{point}");
+                assert_eq!(
+                    ids(&world),
+                    of_bo(),
+                    "{point}: nothing of who withdrew, and each other once, in order"
+                );
+                withdrawn += 1;
+            }
             let odd: Vec<u128> = ids(&world).into_iter().filter(|id| id % 2 == 1).collect();
             assert_eq!(odd, of_bo(), "{point}: each once, in order");
         }
+    }
+    assert!(withdrawn > CRASH_POINTS.len(), "somebody withdrew in most of them: {withdrawn}");
+}
+
+/// Scenario: the outbox is as large as it may be, and the pipeline waits for the receiver, when somebody withdraws; with an outbox and directly.
+/// Guarantees: the table is looked at all the same, and nothing of them is sent when the receiver is back.
+#[test]
+fn a_pipeline_that_waits_looks_all_the_same() {
+    for delivery in [Delivery::Outbox, Delivery::Direct] {
+        let mut world = of_two();
+        world.settings.delivery = delivery;
+        world.settings.batch.records = 1;
+        world.settings.max_bytes = 500;
+        world.engine.records = 5;
+        world.engine.limits.records = 5;
+        world.receiver.behave(Script {
+            too_many: 1.0,
+            withdraws_at: 3,
+            answers_from: 8,
+            ..Script::default()
+        });
+        let table = world.table.clone().unwrap();
+        world.receiver.on_withdrawal(move || table.withdraw("ada"));
+        let outcome = world.live(None).unwrap().unwrap();
+        check_half(&world, &outcome);
     }
 }
