@@ -19,6 +19,7 @@
 mod clock;
 mod groups;
 mod identity;
+mod index;
 mod origins;
 mod row;
 mod sample;

@@ -156,7 +156,6 @@ impl Statistics {
         if known.is_some() {
             self.lift(sample.id);
         }
-        self.samples.insert(sample.id, sample);
         for index in 0..new {
             let place = self.touched[index];
             let (number, start, end) = place;
@@ -166,6 +165,7 @@ impl Statistics {
                 self.buckets.insert(place, Told::default());
             }
         }
+        self.samples.insert(sample.id, sample);
         self.settle();
         self.tally.superseded(record.kind);
         while self.samples.len() + self.buckets.len() > self.plan.max_samples {
@@ -343,6 +343,7 @@ impl Transform for Statistics {
     }
 
     fn apply(&mut self, input: &mut Batch<Record>, out: &mut Emit<Record>) -> Result<()> {
+        self.samples.foresee(input.iter().map(|record| record.id));
         for record in input.drain(..) {
             let is_other = record.kind.is_some_and(|kind| !self.plan.is_about(kind));
             let has_number = record.value.as_f64().is_some();

@@ -9,13 +9,13 @@ impl Window {
     /// Holds a sample.
     #[inline]
     pub(super) fn put(&mut self, sample: Sample) {
-        self.samples.insert(sample.id, sample);
         let width = self.plan.width();
         let (at, group) = (slice(sample.start, width), sample.group);
         let open = &mut self.groups.get_mut(group).state;
         if open.slices.insert(at, sample) {
             self.oldest.insert((at, group));
         }
+        self.samples.insert(sample.id, sample);
         match self.plan.shape {
             Shape::Fixed { size, slide } => {
                 let watermark = open.clock.watermark();

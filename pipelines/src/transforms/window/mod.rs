@@ -240,6 +240,7 @@ impl Transform for Window {
     }
 
     fn apply(&mut self, input: &mut Batch<Record>, out: &mut Emit<Record>) -> Result<()> {
+        self.samples.foresee(input.iter().map(|record| record.id));
         for record in input.drain(..) {
             let is_other = match (&self.plan.kinds, record.kind) {
                 (Some(kinds), Some(kind)) => !kinds.contains(kind),
