@@ -32,25 +32,19 @@ impl Identity {
             let is_there: &[u8] = if text.is_some() { b"1" } else { b"0" };
             [is_there, text.as_deref().unwrap_or("").as_bytes()]
         });
-        self.derive(parts.into_iter().chain(texts).chain(what.iter().copied()), life)
+        self.derive(parts.into_iter().chain(texts).chain(what.iter().copied()), &life.to_be_bytes())
     }
 
     /// The id of a result of the record `id`, told apart from others of that record by `what`.
     pub(crate) fn of_record(&self, id: RecordId, what: &[&[u8]], life: u32) -> RecordId {
         let id = id.to_bytes();
-        self.derive(std::iter::once(&id[..]).chain(what.iter().copied()), life)
+        self.derive(std::iter::once(&id[..]).chain(what.iter().copied()), &life.to_be_bytes())
     }
 
-    fn derive<'a>(&self, parts: impl Iterator<Item = &'a [u8]>, life: u32) -> RecordId {
-        let bytes = life.to_be_bytes();
-        let mut all: Vec<&[u8]> = vec![self.pipeline.as_bytes(), self.stage.as_bytes()];
-        for part in parts {
-            all.push(part);
-        }
+    fn derive<'a>(&'a self, parts: impl Iterator<Item = &'a [u8]>, life: &'a [u8; 4]) -> RecordId {
         // The first life is not part of it: most results have no other.
-        if life > 0 {
-            all.push(&bytes);
-        }
-        RecordId::derive(all)
+        let life = (*life != [0; 4]).then_some(&life[..]);
+        let who = [self.pipeline.as_bytes(), self.stage.as_bytes()];
+        RecordId::derive(who.into_iter().chain(parts).chain(life))
     }
 }
