@@ -20,9 +20,12 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    pub(super) fn touches(&self, other: &Stretch) -> bool {
-        // Of two samples one covers the other only if it lasts.
-        self.start < other.end.max(other.start + 1) && other.start < self.end.max(self.start + 1)
+    /// Whether some of `other` does not count because of this one: it is better, it lasts, and they touch.
+    pub(super) fn covers(&self, other: &Stretch) -> bool {
+        self.rank < other.rank
+            && self.start < self.end
+            && self.start < other.end.max(other.start + 1)
+            && other.start < self.end
     }
 
     /// The starts of the slices that it touches.

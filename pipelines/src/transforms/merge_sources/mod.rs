@@ -43,12 +43,18 @@ use self::{
     pieces::{Held, bounds, uncovered},
 };
 use super::{
-    keyed::{Basis, Groups, Identity, MAX_GROUPS, Origins, Table, Tally, damaged, delta, each_row},
+    keyed::{
+        Basis, Groups, Identity, MAX_GROUPS, Origins, Sources, Table, Tally, damaged, delta, each_row,
+        source_digest,
+    },
     window::Late,
 };
 
 /// How many of these a sample may touch: four weeks. A longer one is no measurement of what happened in them.
 pub const MAX_SLICES: i64 = 4096;
+
+/// Of how many records the rows are looked up at once when they are told.
+const TOLD_AT_ONCE: usize = 1024;
 
 /// Rows of groups.
 const GROUPS: u8 = 1;
@@ -73,6 +79,7 @@ pub struct MergeSources {
     oldest: BTreeSet<(i64, u32)>,
     /// Records of which pieces changed since they were told, with their start; some are there twice.
     changed: Vec<(i64, RecordId)>,
+    sources: Sources,
     tally: Tally,
     buffers: Buffers,
 }
@@ -91,8 +98,21 @@ impl Buffers {
     /// Puts what of `stretch` no better sample covers into `left`.
     fn uncover(&mut self, lane: &Lane, stretch: &Stretch) {
         self.covered.clear();
-        let better = |other: &&Stretch| other.rank < stretch.rank && other.end > other.start;
-        self.covered.extend(lane.near(stretch).filter(better).map(|other| (other.start, other.end)));
+        let better = lane.near(stretch).filter(|other| other.covers(stretch));
+        self.covered.extend(better.map(|other| (other.start, other.end)));
+        uncovered(stretch.start, stretch.end, &mut self.covered, &mut self.left);
+    }
+
+    /// The same, and less good samples that touch it are affected by it.
+    fn meet(&mut self, lane: &Lane, stretch: &Stretch) {
+        self.covered.clear();
+        lane.near(stretch).for_each(|other| {
+            if other.covers(stretch) {
+                self.covered.push((other.start, other.end));
+            } else if stretch.covers(other) {
+                self.affected.push(*other);
+            }
+        });
         uncovered(stretch.start, stretch.end, &mut self.covered, &mut self.left);
     }
 }
@@ -112,6 +132,7 @@ impl MergeSources {
             live: 0,
             oldest: BTreeSet::new(),
             changed: Vec::new(),
+            sources: Sources::default(),
             tally: Tally::default(),
             buffers: Buffers::default(),
         })
@@ -144,18 +165,16 @@ impl MergeSources {
             return;
         }
         let pieces = known.map(|known| known.pieces.clone()).unwrap_or_default();
-        let origin = record.origin.take();
-        let rank = self.plan.rank(kind, origin.as_deref());
-        let origin = origin.map(|origin| self.origins.take(&origin));
-        let mut held = Held { record, origin, rank, group, pieces, gone: false };
-        let stretch = held.stretch();
+        let rank = self.plan.rank(kind, record.origin.as_deref(), self.sources.of(&record));
+        let origin = record.origin.take().map(|origin| self.origins.take(&origin));
+        let mut held = Held { record, origin, group, pieces, gone: false };
+        let stretch = held.stretch(rank);
         self.buffers.affected.clear();
         if is_held {
             self.lift(stretch.id);
         }
         self.place(stretch, group);
-        self.affect(&stretch, group);
-        self.buffers.uncover(&self.groups.get(group).state, &stretch);
+        self.buffers.meet(&self.groups.get(group).state, &stretch);
         if held.update(&self.buffers.left, true) {
             self.changed.push((stretch.start, stretch.id));
         }
@@ -197,10 +216,16 @@ impl MergeSources {
         }
     }
 
+    /// Where a held sample is in time, and how good its source.
+    fn stretch(&self, held: &Held) -> Stretch {
+        let origin = held.origin.and_then(|origin| self.origins.get(origin)).map(|origin| &**origin);
+        held.stretch(self.plan.rank(held.record.kind, origin, origin.map_or(0, source_digest)))
+    }
+
     /// Takes a sample, if it is held, from where it is looked for; what it covered is affected.
     fn lift(&mut self, id: RecordId) {
         let Some(held) = self.held.get(&id).filter(|held| !held.gone) else { return };
-        let (stretch, group) = (held.stretch(), held.group);
+        let (stretch, group) = (self.stretch(held), held.group);
         let lane = &mut self.groups.get_mut(group).state;
         for slice in stretch.slices() {
             if let Some(there) = lane.slices.get_mut(&slice) {
@@ -211,17 +236,7 @@ impl MergeSources {
                 }
             }
         }
-        self.affect(&stretch, group);
-    }
-
-    /// Less good samples that touch this one are affected by it.
-    fn affect(&mut self, stretch: &Stretch, group: u32) {
-        if stretch.start == stretch.end {
-            return;
-        }
-        let lane = &self.groups.get(group).state;
-        let worse = |other: &&Stretch| other.rank > stretch.rank && other.touches(stretch);
-        self.buffers.affected.extend(lane.near(stretch).filter(worse));
+        self.buffers.affected.extend(lane.near(&stretch).filter(|other| stretch.covers(other)));
     }
 
     /// Works out again what counts of those that are affected.
@@ -232,13 +247,15 @@ impl MergeSources {
         let MergeSources { held, groups, buffers, changed, .. } = self;
         for stretch in &affected {
             // What is not touched is not saved again.
-            let is_changed = held.change_if(&stretch.id, |held| {
+            held.change_if(&stretch.id, |held| {
+                let was_pending = held.is_pending();
                 buffers.uncover(&groups.get(held.group).state, stretch);
-                held.update(&buffers.left, false)
+                let is_changed = held.update(&buffers.left, false);
+                if is_changed && !was_pending {
+                    changed.push((stretch.start, stretch.id));
+                }
+                is_changed
             });
-            if is_changed {
-                changed.push((stretch.start, stretch.id));
-            }
         }
         self.buffers.affected = affected;
     }
@@ -285,9 +302,13 @@ impl MergeSources {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
-        for (_, id) in changed.drain(..) {
-            self.tell(id, out);
+        for some in changed.chunks(TOLD_AT_ONCE) {
+            self.held.foresee(some.iter().map(|(_, id)| *id));
+            for (_, id) in some {
+                self.tell(*id, out);
+            }
         }
+        changed.clear();
         self.changed = changed;
         self.tally.tell(out);
     }
@@ -319,6 +340,9 @@ impl Transform for MergeSources {
     }
 
     fn apply(&mut self, input: &mut Batch<Record>, out: &mut Emit<Record>) -> Result<()> {
+        let plan = &self.plan;
+        let about = input.iter().filter(|record| record.kind.is_none_or(|kind| plan.is_about(kind)));
+        self.held.foresee(about.map(|record| record.id));
         for record in input.drain(..) {
             if record.kind.is_some_and(|kind| !self.plan.is_about(kind)) {
                 out.push(record);
@@ -364,12 +388,9 @@ impl Transform for MergeSources {
                 ORIGINS => self.origins.restore(key, value)?,
                 HELD => {
                     let (_, held) = self.held.restore(key, value)?;
-                    let origin = held.origin;
-                    if let Some(origin) = origin {
+                    if let Some(origin) = held.origin {
                         self.origins.restored(origin)?;
                     }
-                    let origin = origin.and_then(|origin| self.origins.get(origin));
-                    held.rank = self.plan.rank(held.record.kind, origin.map(|origin| &**origin));
                 }
                 WHOLE => {
                     let message = "its state was saved by a program of before the first release; start the pipeline again with --from-start to begin anew";
@@ -387,9 +408,9 @@ impl Transform for MergeSources {
             }
             if !held.gone {
                 self.live += 1;
-                stretches.push((held.stretch(), held.group));
+                stretches.push((self.stretch(held), held.group));
             }
-            if held.gone || !held.pieces.iter().all(|piece| piece.is_told()) {
+            if held.is_pending() {
                 self.changed.push((held.start(), *id));
             }
         }

@@ -1,6 +1,7 @@
 //! Pieces: what is left of a sample where a better source has none.
 
 use afferent_core::{Record, Timestamp, Value};
+use smallvec::SmallVec;
 
 use super::{config::Rank, lane::Stretch};
 use crate::transforms::keyed::{Get, OriginNumber, Put, Row};
@@ -40,10 +41,9 @@ pub(super) struct Held {
     /// Without its origin.
     pub(super) record: Record,
     pub(super) origin: Option<OriginNumber>,
-    /// How good its source is; not saved, because it follows from the origin.
-    pub(super) rank: Rank,
     pub(super) group: u32,
-    pub(super) pieces: Vec<Piece>,
+    /// Most samples have one.
+    pub(super) pieces: SmallVec<[Piece; 1]>,
     /// Whether it was deleted; it is held until that is told.
     pub(super) gone: bool,
 }
@@ -53,9 +53,15 @@ impl Held {
         bounds(&self.record).0
     }
 
-    pub(super) fn stretch(&self) -> Stretch {
+    /// Where it is in time, if its source is as good as `rank` says.
+    pub(super) fn stretch(&self, rank: Rank) -> Stretch {
         let (start, end) = bounds(&self.record);
-        Stretch { start, end, rank: self.rank, id: self.record.id }
+        Stretch { start, end, rank, id: self.record.id }
+    }
+
+    /// Whether something became of it that was not told.
+    pub(super) fn is_pending(&self) -> bool {
+        self.gone || !self.pieces.iter().all(Piece::is_told)
     }
 
     /// From now on `left`, in order, is what counts; whether that is another than before. With `renewed` the record is another
@@ -73,8 +79,6 @@ impl Held {
                 Some(piece) => (piece.end, piece.changes, changed) = (end, piece.changes + 1, true),
                 None => {
                     let told = Piece { start, end, life: 0, changes: 1, told_life: 0, told_changes: 0 };
-                    // Most samples have one piece.
-                    self.pieces.reserve_exact(1);
                     self.pieces.push(told);
                     changed = true;
                 }
@@ -138,7 +142,7 @@ impl Row for Held {
             })
         };
         let pieces = (0..count).map(|_| piece()).collect::<Option<_>>()?;
-        Some(Held { record, origin, rank: Rank::default(), group, pieces, gone })
+        Some(Held { record, origin, group, pieces, gone })
     }
 }
 
