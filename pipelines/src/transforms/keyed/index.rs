@@ -5,7 +5,7 @@ use std::{
     marker::PhantomData,
 };
 
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::HashTable;
 
 /// Where in a list the entry of each key is. The list has the keys, once; here are their hashes, so that the index grows, and
 /// tells most keys from others, without a look at the list.
@@ -50,19 +50,12 @@ impl<K: Hash> Index<K> {
         found.map(|spot| spot.at as usize)
     }
 
-    /// Where `key` is; if it is nowhere, that is `at` from now on.
+    /// `key`, which was nowhere, is at `at` from now on.
     #[inline]
-    pub(super) fn find_or_put(&mut self, key: &K, at: usize, is: impl Fn(usize) -> bool) -> usize {
+    pub(super) fn put(&mut self, key: &K, at: usize) {
         let hash = self.hash(key);
-        let is = |spot: &Spot| spot.hash == hash && is(spot.at as usize);
-        match self.spots.entry(Spot::spread(hash), is, |spot| Spot::spread(spot.hash)) {
-            Entry::Occupied(entry) => entry.get().at as usize,
-            Entry::Vacant(entry) => {
-                let at = u32::try_from(at).expect("invariant: a stage holds far less than four billion rows");
-                entry.insert(Spot { hash, at });
-                at as usize
-            }
-        }
+        let at = u32::try_from(at).expect("invariant: a stage holds far less than four billion rows");
+        self.spots.insert_unique(Spot::spread(hash), Spot { hash, at }, |spot| Spot::spread(spot.hash));
     }
 
     /// Forgets `key`; where it was.

@@ -198,14 +198,11 @@ impl<K: Key, R: Row> Table<K, R> {
     /// Keeps `row`, in place of the one that is there, which it gives.
     #[inline]
     pub(crate) fn insert(&mut self, key: K, row: R) -> Option<R> {
-        let end = self.slots.len();
-        let at = self.index.find_or_put(&key, end, |at| self.slots[at].key == key);
-        if at == end {
+        let Some(at) = self.find(&key) else {
             let saved = !self.gone.is_empty() && self.gone.remove(&(row.place(), key));
-            self.slots.push(Slot { key, row, saved, changed: true });
-            self.changes.add(key, end + 1);
+            self.push(Slot { key, row, saved, changed: true });
             return None;
-        }
+        };
         self.note(at);
         let slot = &mut self.slots[at];
         let before = std::mem::replace(&mut slot.row, row);
@@ -217,6 +214,18 @@ impl<K: Key, R: Row> Table<K, R> {
             slot.saved = self.gone.remove(&(to, key));
         }
         Some(before)
+    }
+
+    /// Adds a row whose key is not there.
+    #[inline]
+    fn push(&mut self, slot: Slot<K, R>) {
+        let (key, at, changed) = (slot.key, self.slots.len(), slot.changed);
+        self.slots.push(slot);
+        if changed {
+            self.changes.add(key, at + 1);
+        }
+        // Comes last: it writes to a cold place, for which the processor would wait before it reads what it wrote after that.
+        self.index.put(&key, at);
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<R> {
@@ -279,16 +288,15 @@ impl<K: Key, R: Row> Table<K, R> {
             None if place.is_some() => (K::read(key).ok_or_else(damaged)?, false),
             None => return Err(damaged()),
         };
-        let end = self.slots.len();
-        if self.index.find_or_put(&key, end, |at| self.slots[at].key == key) != end {
+        if self.find(&key).is_some() {
             return Err(damaged());
         }
-        self.slots.push(Slot { key, row, saved: is_placed, changed: !is_placed });
         if !is_placed {
             self.unplaced.push(key);
-            self.changes.add(key, end + 1);
         }
-        Ok((key, &mut self.slots[end].row))
+        let at = self.slots.len();
+        self.push(Slot { key, row, saved: is_placed, changed: !is_placed });
+        Ok((key, &mut self.slots[at].row))
     }
 }
 
