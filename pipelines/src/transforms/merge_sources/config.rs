@@ -13,7 +13,7 @@ use crate::{
     cel::unknown_type,
     transforms::{
         at,
-        keyed::{Basis, check_samples},
+        keyed::{Basis, check_samples, source_digest},
         window::Late,
     },
 };
@@ -125,11 +125,12 @@ impl Plan {
         self.priority.contains_key(&kind)
     }
 
-    /// How good a source is for records of a type. `digest` is that of the origin, and 0 of none.
-    pub(super) fn rank(&self, kind: Option<Kind>, origin: Option<&Origin>, digest: u64) -> Rank {
+    /// How good a source is for records of a type.
+    pub(super) fn rank(&self, kind: Option<Kind>, origin: Option<&Origin>) -> Rank {
         let sources = kind.and_then(|kind| self.priority.get(&kind)).map_or(&[][..], Vec::as_slice);
-        let found = origin.and_then(|origin| sources.iter().position(|source| is(source, origin)));
-        (found.unwrap_or(sources.len()) as u32, digest)
+        let Some(origin) = origin else { return (sources.len() as u32, 0) };
+        let rank = sources.iter().position(|source| is(source, origin)).unwrap_or(sources.len());
+        (rank as u32, source_digest(origin))
     }
 }
 

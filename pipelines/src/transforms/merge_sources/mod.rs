@@ -29,24 +29,21 @@ mod pieces;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use afferent_core::{
-    Batch, Delta, Emit, Error, Problem, Record, RecordId, Result, Snapshot, State, Timestamp, Transform,
-    TransformCx,
+    Batch, Delta, Emit, Error, Kind, Origin, Problem, Record, RecordId, Result, Snapshot, State, Timestamp,
+    Transform, TransformCx,
 };
 
 pub use self::config::{Config, DEFAULT_SAMPLES};
 use self::{
-    config::Plan,
+    config::{Plan, Rank},
     lane::{Lane, SLICE, Stretch},
     pieces::{Held, bounds, uncovered},
 };
 use super::{
-    keyed::{
-        Basis, Groups, Identity, MAX_GROUPS, Origins, Sources, Table, Tally, damaged, delta, each_row,
-        source_digest,
-    },
+    keyed::{Basis, Groups, Identity, MAX_GROUPS, Origins, Table, Tally, damaged, delta, each_row},
     window::Late,
 };
 
@@ -79,7 +76,8 @@ pub struct MergeSources {
     oldest: BTreeSet<(i64, u32)>,
     /// Records of which pieces changed since they were told, with their start; some are there twice.
     changed: Vec<(i64, RecordId)>,
-    sources: Sources,
+    /// How good the source of the last record was: runs of one are the rule.
+    last: Option<(Option<Kind>, Arc<Origin>, Rank)>,
     tally: Tally,
     buffers: Buffers,
 }
@@ -132,7 +130,7 @@ impl MergeSources {
             live: 0,
             oldest: BTreeSet::new(),
             changed: Vec::new(),
-            sources: Sources::default(),
+            last: None,
             tally: Tally::default(),
             buffers: Buffers::default(),
         })
@@ -165,7 +163,7 @@ impl MergeSources {
             return;
         }
         let pieces = known.map(|known| known.pieces.clone()).unwrap_or_default();
-        let rank = self.plan.rank(kind, record.origin.as_deref(), self.sources.of(&record));
+        let rank = self.rank(&record);
         let origin = record.origin.take().map(|origin| self.origins.take(&origin));
         let mut held = Held { record, origin, group, pieces, gone: false };
         let stretch = held.stretch(rank);
@@ -185,6 +183,19 @@ impl MergeSources {
         self.settle();
         self.tally.superseded(kind);
         while self.live > self.plan.max_samples && self.end_oldest(out) {}
+    }
+
+    /// How good the source of a record is.
+    fn rank(&mut self, record: &Record) -> Rank {
+        let Some(origin) = &record.origin else { return self.plan.rank(record.kind, None) };
+        match &self.last {
+            Some((kind, last, rank)) if *kind == record.kind && Arc::ptr_eq(last, origin) => *rank,
+            _ => {
+                let rank = self.plan.rank(record.kind, Some(origin));
+                self.last = Some((record.kind, origin.clone(), rank));
+                rank
+            }
+        }
     }
 
     /// Takes a deletion in; whether it was of a record that is held.
@@ -219,7 +230,7 @@ impl MergeSources {
     /// Where a held sample is in time, and how good its source.
     fn stretch(&self, held: &Held) -> Stretch {
         let origin = held.origin.and_then(|origin| self.origins.get(origin)).map(|origin| &**origin);
-        held.stretch(self.plan.rank(held.record.kind, origin, origin.map_or(0, source_digest)))
+        held.stretch(self.plan.rank(held.record.kind, origin))
     }
 
     /// Takes a sample, if it is held, from where it is looked for; what it covered is affected.

@@ -174,10 +174,7 @@ fn random(count: usize, seed: u64) -> (Vec<Record>, Vec<Record>) {
 /// What counts in each minute, by the definition: all samples over it of the best source that has one.
 fn minute_by_minute(config: &Config, samples: &[Record]) -> (BTreeMap<i64, f64>, f64) {
     let plan = Plan::new(config).unwrap();
-    let rank = |record: &Record| {
-        let origin = record.origin.as_deref();
-        plan.rank(record.kind, origin, origin.map_or(0, source_digest))
-    };
+    let rank = |record: &Record| plan.rank(record.kind, record.origin.as_deref());
     let minute = |time: Timestamp| time.as_micros() / 1_000_000 / MINUTE;
     let over = |record: &Record, at: i64| minute(record.start) <= at && at < minute(record.end);
     let best = |at: i64| samples.iter().filter(|record| over(record, at)).map(rank).min();
