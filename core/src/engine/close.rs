@@ -1,7 +1,7 @@
 //! Closing an epoch: from the last batch to the commit in every sink. The order, and what a crash between two steps means, is
 //! told at the head of the [engine](super).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
 use super::{
     backoff::Backoff,
@@ -199,7 +199,7 @@ where
             let slot = &mut self.sinks[index];
             let name = slot.name.clone();
             let outside = (&*self.world, &mut *self.control, &mut self.transforms);
-            let prepared = looking(outside, guarded, slot.sink.prepare(epoch)).await?;
+            let prepared = looking(outside, guarded, pin!(slot.sink.prepare(epoch))).await?;
             let prepared = prepared.map_err(|error| error.at(&name))?;
             let tally = &mut self.tally.sinks[index];
             tally.superseded.add(&prepared.superseded);

@@ -1,5 +1,7 @@
 //! One life of a pipeline: its open stages, from start to end or failure.
 
+use std::pin::pin;
+
 use super::{
     Control, End, When, World,
     control::Abort,
@@ -412,9 +414,8 @@ where
                 }
             }
             if written > 0 {
-                let writing = slot.sink.write(&mut slot.batch);
                 let outside = (&*self.world, &mut *self.control, &mut self.transforms);
-                let result = looking(outside, guarded, writing).await?;
+                let result = looking(outside, guarded, pin!(slot.sink.write(&mut slot.batch))).await?;
                 result.map_err(|error| error.at(&slot.name))?;
                 if !slot.batch.is_empty() {
                     return Err(Error::bug("`write` left records in the batch").at(&slot.name).into());

@@ -1,5 +1,7 @@
 //! Looking outside: before an epoch's first record moves, what transforms take from there is read, and saved if it is new.
 
+use std::pin::Pin;
+
 use super::{
     Control, World,
     control::Abort,
@@ -49,14 +51,21 @@ where
 /// # Errors
 /// `Transient` when they have found something new: the life is undone, and the next one begins with it.
 pub(super) async fn looking<X: Transforms, T>(
-    (world, control, transforms): (&World, &mut Control, &mut X),
+    outside: (&World, &mut Control, &mut X),
     guarded: bool,
-    work: impl Future<Output = T>,
+    work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Abort> {
-    if !guarded {
-        return control.attend(work).await;
+    match guarded {
+        false => outside.1.attend(work).await,
+        // Boxed: few pipelines do it, and the future of a pipeline is as large as its largest part.
+        true => Box::pin(looking_outside(outside, work)).await,
     }
-    let mut work = std::pin::pin!(work);
+}
+
+async fn looking_outside<X: Transforms, T>(
+    (world, control, transforms): (&World, &mut Control, &mut X),
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Abort> {
     loop {
         let waited = async {
             tokio::select! {

@@ -5,6 +5,8 @@
 //! refused into that sink alone, unless it [may not be sent](crate::stage::Permission) any more: then it is filtered. The save of the epoch that takes them settles them, so each is either still dead or in
 //! a saved epoch, wherever the process dies; what is refused again is a dead letter of that epoch.
 
+use std::pin::pin;
+
 use async_trait::async_trait;
 
 use super::{
@@ -103,7 +105,7 @@ where
                     slot.batch.push(item);
                     self.tally.sinks[index].written += 1;
                     let outside = (&*self.world, &mut *self.control, &mut self.transforms);
-                    let written = looking(outside, guarded, slot.sink.write(&mut slot.batch)).await?;
+                    let written = looking(outside, guarded, pin!(slot.sink.write(&mut slot.batch))).await?;
                     written.map_err(|error| error.at(&name))?;
                 }
             }

@@ -386,6 +386,9 @@ fn a_growing_total_is_one_record() {
     assert_ne!(garmin(43_200, 2_000).id, terra(43_200, 2_000).id);
 }
 
+/// The body that says something of a user.
+type BodyOf<'b> = &'b dyn Fn(&str) -> String;
+
 /// Scenario: two users of whom the same is said, in parts that do not name them. Guarantees: G1, they are two records, also what is
 /// kept as JSON and what has an id of the vendor's.
 #[test]
@@ -394,7 +397,7 @@ fn what_is_said_of_two_users_is_two_records() {
         "\"samples\":[{\"timestamp\":\"2026-03-01T08:10:00.000+01:00\",\"entryData\":{\"HRV\":48}}]";
     let workout = "\"workout\":{\"workoutKey\":\"7\",\"startTime\":1772352000000}";
     let data = "\"data\":[{\"metadata\":{\"summary_id\":7,\"start_time\":\"2026-03-01T08:00:00Z\",\"end_time\":\"2026-03-01T09:00:00Z\"}}]";
-    let bodies: [(Format, &dyn Fn(&str) -> String); 3] = [
+    let bodies: [(Format, BodyOf<'_>); 3] = [
         (Format::Suunto, &|who| {
             format!("{{\"type\":\"SUUNTO_247_ACTIVITY_CREATED\",\"username\":\"{who}\",{samples}}}")
         }),

@@ -289,7 +289,11 @@ impl<T: Transport> Sink for Upload<T> {
         driver.check()?;
         let version = self.permissions.borrow().version().unwrap_or(UNKNOWN);
         if version != self.told {
-            sealing.run(move |sealing| Ok(sealing.permit(version))).await?;
+            let permit = move |sealing: &mut Sealing| {
+                sealing.permit(version);
+                Ok(())
+            };
+            sealing.run(permit).await?;
             self.told = version;
         }
         match mode {

@@ -33,8 +33,11 @@ use crate::{
 /// HealthKit's type and the unit.
 type Of = (&'static str, &'static str);
 
-/// Where samples stand, what their time is called, and what each holds: its key, HealthKit's type and the unit.
-const SAMPLES: &[(&str, &str, &[(&str, Of)])] = &[
+/// What a sample holds: keys, and what stands behind them.
+type Fields = &'static [(&'static str, Of)];
+
+/// Where samples stand, what their time is called, and what each holds.
+const SAMPLES: &[(&str, &str, Fields)] = &[
     ("heart_rate_data.detailed.hr_samples", "timestamp", HEART_RATES),
     ("heart_data.heart_rate_data.detailed.hr_samples", "timestamp", HEART_RATES),
     ("heart_rate_data.detailed.hrv_samples_sdnn", "timestamp", VARIABILITIES),
@@ -69,9 +72,9 @@ const SAMPLES: &[(&str, &str, &[(&str, Of)])] = &[
         ],
     ),
 ];
-const HEART_RATES: &[(&str, Of)] = &[("bpm", ("HeartRate", "count/min"))];
-const VARIABILITIES: &[(&str, Of)] = &[("hrv_sdnn", ("HeartRateVariabilitySDNN", "ms"))];
-const SATURATIONS: &[(&str, Of)] = &[("percentage", ("OxygenSaturation", "%"))];
+const HEART_RATES: Fields = &[("bpm", ("HeartRate", "count/min"))];
+const VARIABILITIES: Fields = &[("hrv_sdnn", ("HeartRateVariabilitySDNN", "ms"))];
+const SATURATIONS: Fields = &[("percentage", ("OxygenSaturation", "%"))];
 
 /// What is counted from the start of an element, by `type` and place.
 const TOTALS: &[(&str, &str, Of)] = &[
@@ -238,7 +241,7 @@ fn samples(
     common: &Common,
     text: &str,
     time: &'static str,
-    of: &[(&'static str, Of)],
+    of: Fields,
     cx: &mut Context,
     out: &mut Vec<Record>,
 ) -> Result<(), String> {
