@@ -21,6 +21,7 @@ mod groups;
 mod identity;
 mod index;
 mod origins;
+mod recent;
 mod row;
 mod sample;
 mod saved;
@@ -35,6 +36,7 @@ pub(super) use self::{
     groups::{Groups, MAX_GROUPS},
     identity::Identity,
     origins::{OriginNumber, Origins},
+    recent::Recent,
     row::{Get, Put, Row, damaged, read},
     sample::{MAX_SAMPLES, Sample, check_samples},
     saved::{Basis, delta, each_row},

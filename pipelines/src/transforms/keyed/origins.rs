@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use afferent_core::{Delta, Origin, Result};
 
 use super::{
+    recent::Recent,
     row::{Get, Put, Row, damaged},
     table::{Table, Tag},
 };
@@ -22,8 +23,8 @@ pub(crate) struct Origins {
     uses: Vec<u32>,
     /// Numbers that may be given again.
     free: Vec<OriginNumber>,
-    /// What was found last: runs of one are the rule.
-    last: Option<(Arc<Origin>, OriginNumber)>,
+    /// What was found last: a few take turns.
+    recent: Recent<Arc<Origin>, OriginNumber>,
 }
 
 impl Origins {
@@ -33,17 +34,15 @@ impl Origins {
             numbers: HashMap::default(),
             uses: Vec::new(),
             free: Vec::new(),
-            last: None,
+            recent: Recent::default(),
         }
     }
 
     /// The number of an origin that one more record has.
     #[inline]
     pub(crate) fn take(&mut self, origin: &Arc<Origin>) -> OriginNumber {
-        let number = match &self.last {
-            Some((last, number)) if Arc::ptr_eq(last, origin) => *number,
-            _ => self.find(origin),
-        };
+        let known = self.recent.get(|known| Arc::ptr_eq(known, origin));
+        let number = known.unwrap_or_else(|| self.find(origin));
         self.uses[number as usize] += 1;
         number
     }
@@ -55,7 +54,7 @@ impl Origins {
             self.rows.insert(number, origin.clone());
             number
         });
-        self.last = Some((origin.clone(), number));
+        self.recent.put(origin.clone(), number);
         number
     }
 
@@ -80,7 +79,7 @@ impl Origins {
         {
             self.numbers.remove(&origin);
             self.free.push(number);
-            self.last = None;
+            self.recent = Recent::default();
         }
     }
 

@@ -39,11 +39,11 @@ use afferent_core::{
 pub use self::config::{Config, DEFAULT_SAMPLES};
 use self::{
     config::{Plan, Rank},
-    lane::{Lane, SLICE, Stretch},
+    lane::{Lane, SLICE, Slice, Stretch},
     pieces::{Held, bounds, uncovered},
 };
 use super::{
-    keyed::{Basis, Groups, Identity, MAX_GROUPS, Origins, Table, Tally, damaged, delta, each_row},
+    keyed::{Basis, Groups, Identity, MAX_GROUPS, Origins, Recent, Table, Tally, damaged, delta, each_row},
     window::Late,
 };
 
@@ -76,8 +76,8 @@ pub struct MergeSources {
     oldest: BTreeSet<(i64, u32)>,
     /// Records of which pieces changed since they were told, with their start; some are there twice.
     changed: Vec<(i64, RecordId)>,
-    /// How good the source of the last record was: runs of one are the rule.
-    last: Option<(Option<Kind>, Arc<Origin>, Rank)>,
+    /// How good the sources of the last records were: a few take turns.
+    recent: Recent<(Option<Kind>, Arc<Origin>), Rank>,
     tally: Tally,
     buffers: Buffers,
 }
@@ -101,17 +101,15 @@ impl Buffers {
         uncovered(stretch.start, stretch.end, &mut self.covered, &mut self.left);
     }
 
-    /// The same, and less good samples that touch it are affected by it.
-    fn meet(&mut self, lane: &Lane, stretch: &Stretch) {
-        self.covered.clear();
-        lane.near(stretch).for_each(|other| {
+    /// `stretch` comes to those of a slice: better ones cover it, and less good ones that it touches are affected by it.
+    fn meet(&mut self, slice: &Slice, stretch: &Stretch) {
+        for other in slice.near(stretch) {
             if other.covers(stretch) {
                 self.covered.push((other.start, other.end));
             } else if stretch.covers(other) {
                 self.affected.push(*other);
             }
-        });
-        uncovered(stretch.start, stretch.end, &mut self.covered, &mut self.left);
+        }
     }
 }
 
@@ -130,7 +128,7 @@ impl MergeSources {
             live: 0,
             oldest: BTreeSet::new(),
             changed: Vec::new(),
-            last: None,
+            recent: Recent::default(),
             tally: Tally::default(),
             buffers: Buffers::default(),
         })
@@ -172,7 +170,8 @@ impl MergeSources {
             self.lift(stretch.id);
         }
         self.place(stretch, group);
-        self.buffers.meet(&self.groups.get(group).state, &stretch);
+        let Buffers { covered, left, .. } = &mut self.buffers;
+        uncovered(stretch.start, stretch.end, covered, left);
         if held.update(&self.buffers.left, true) {
             self.changed.push((stretch.start, stretch.id));
         }
@@ -188,14 +187,13 @@ impl MergeSources {
     /// How good the source of a record is.
     fn rank(&mut self, record: &Record) -> Rank {
         let Some(origin) = &record.origin else { return self.plan.rank(record.kind, None) };
-        match &self.last {
-            Some((kind, last, rank)) if *kind == record.kind && Arc::ptr_eq(last, origin) => *rank,
-            _ => {
-                let rank = self.plan.rank(record.kind, Some(origin));
-                self.last = Some((record.kind, origin.clone(), rank));
-                rank
-            }
-        }
+        let is =
+            |(kind, known): &(Option<Kind>, Arc<Origin>)| *kind == record.kind && Arc::ptr_eq(known, origin);
+        self.recent.get(is).unwrap_or_else(|| {
+            let rank = self.plan.rank(record.kind, Some(origin));
+            self.recent.put((record.kind, origin.clone()), rank);
+            rank
+        })
     }
 
     /// Takes a deletion in; whether it was of a record that is held.
@@ -215,14 +213,16 @@ impl MergeSources {
         true
     }
 
-    /// Puts a sample where it is looked for.
+    /// Puts a sample where it is looked for, and finds what is there: what covers it, and what it affects.
     fn place(&mut self, stretch: Stretch, group: u32) {
         let lane = &mut self.groups.get_mut(group).state;
+        self.buffers.covered.clear();
         for slice in stretch.slices() {
             let there = lane.slices.entry(slice).or_default();
             if there.is_empty() {
                 self.oldest.insert((slice, group));
             }
+            self.buffers.meet(there, &stretch);
             there.insert(stretch);
         }
     }
@@ -429,6 +429,8 @@ impl Transform for MergeSources {
             // What is final was taken from its first slices.
             let open_from = self.groups.get(group).state.open_from;
             self.place(stretch, group);
+            // What became of all of them is in their pieces.
+            self.buffers.affected.clear();
             let lane = &mut self.groups.get_mut(group).state;
             while let Some((&slice, _)) =
                 lane.slices.first_key_value().filter(|(slice, _)| **slice < open_from)
