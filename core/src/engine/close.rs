@@ -194,12 +194,11 @@ where
         epoch: Epoch,
     ) -> Result<BTreeMap<Name, Option<Token>>, Abort> {
         let mut tokens = BTreeMap::new();
-        let guarded = self.is_guarded();
         for index in 0..self.sinks.len() {
             let slot = &mut self.sinks[index];
             let name = slot.name.clone();
             let outside = (&*self.world, &mut *self.control, &mut self.transforms);
-            let prepared = looking(outside, guarded, pin!(slot.sink.prepare(epoch))).await?;
+            let prepared = looking(outside, &self.permission, pin!(slot.sink.prepare(epoch))).await?;
             let prepared = prepared.map_err(|error| error.at(&name))?;
             let tally = &mut self.tally.sinks[index];
             tally.superseded.add(&prepared.superseded);
@@ -226,7 +225,9 @@ where
             let token = self.checkpoint.tokens.get(&slot.name).and_then(Option::as_ref);
             let mut backoff = Backoff::default();
             loop {
-                let result = self.control.attend(slot.sink.commit(self.checkpoint.epoch, token)).await?;
+                let outside = (&*self.world, &mut *self.control, &mut self.transforms);
+                let committing = pin!(slot.sink.commit(self.checkpoint.epoch, token));
+                let result = looking(outside, &self.permission, committing).await?;
                 let error = match result {
                     Ok(()) => break,
                     Err(error) if error.kind().is_retryable() => error.at(&slot.name),
@@ -236,7 +237,9 @@ where
                 let after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!("{error}; committing again in {after_ms} ms");
                 self.control.events.send(EventKind::Retrying { error: error.to_string(), after_ms });
-                self.control.attend(clock::sleep(wait)).await?;
+                // Other sinks go on sending meanwhile.
+                let outside = (&*self.world, &mut *self.control, &mut self.transforms);
+                looking(outside, &self.permission, pin!(clock::sleep(wait))).await?;
             }
             crash_point!("close.committed_one");
         }

@@ -129,8 +129,12 @@ where
                 Woke::Command(command) => self.control.receive(command),
                 Woke::Pulled(completed) => close = self.pulled(completed).await?,
                 Woke::Due => {
+                    let now = clock::instant();
+                    let looks = self.is_guarded() && self.look_at <= now;
+                    // An epoch that is open is not closed for a look alone.
+                    close = !looks || self.closing().is_none_or(|closing| closing <= now);
                     // What waits to be sent may have to stay, also while nothing comes.
-                    if self.is_guarded() && self.look_at <= clock::instant() {
+                    if looks {
                         let looked = self.looked;
                         Box::pin(self.look()).await?;
                         // The first record of the next epoch is looked for again.
@@ -140,7 +144,6 @@ where
                     self.sinks
                         .iter()
                         .try_for_each(|slot| slot.sink.check().map_err(|error| error.at(&slot.name)))?;
-                    close = self.closing().is_none_or(|closing| closing <= clock::instant());
                 }
             }
         }
@@ -179,7 +182,8 @@ where
         let closing = self.closing();
         let is_pending = self.recorded_pending() > 0;
         let checking = (closing.is_none() && is_pending).then(|| clock::instant() + PENDING_CHECK);
-        let looking = (is_pending && self.is_guarded()).then_some(self.look_at);
+        let is_held = is_pending || self.opened_at.is_some();
+        let looking = (is_held && self.is_guarded()).then_some(self.look_at);
         let due = [closing, checking, looking, self.watch.due(), self.control.endings.due()];
         due.into_iter().flatten().min()
     }
@@ -373,7 +377,6 @@ where
         for (stage, reject) in self.out.take_rejects() {
             self.bury(stage, RejectedBy::Transform, reject);
         }
-        let guarded = self.is_guarded();
         let batch = &mut self.out.batch;
         if batch.is_empty() {
             return Ok(());
@@ -415,7 +418,8 @@ where
             }
             if written > 0 {
                 let outside = (&*self.world, &mut *self.control, &mut self.transforms);
-                let result = looking(outside, guarded, pin!(slot.sink.write(&mut slot.batch))).await?;
+                let told = &self.permission;
+                let result = looking(outside, told, pin!(slot.sink.write(&mut slot.batch))).await?;
                 result.map_err(|error| error.at(&slot.name))?;
                 if !slot.batch.is_empty() {
                     return Err(Error::bug("`write` left records in the batch").at(&slot.name).into());

@@ -46,24 +46,26 @@ where
 }
 
 /// Waits for what a sink does. A sink may wait for its receiver, for days, and send what must not be sent when that is back: so where
-/// it is `guarded`, the transforms look meanwhile.
+/// a transform says what may be sent, of which the sinks were `told`, the transforms look meanwhile.
 ///
 /// # Errors
-/// `Transient` when they have found something new: the life is undone, and the next one begins with it.
+/// `Transient` when they have found something new, or have in this epoch what the sinks were not told: the life is undone, and the next
+/// one begins with it.
 pub(super) async fn looking<X: Transforms, T>(
     outside: (&World, &mut Control, &mut X),
-    guarded: bool,
+    told: &Permission<X::Out>,
     work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Abort> {
-    match guarded {
-        false => outside.1.attend(work).await,
+    match told {
+        Permission::Free => outside.1.attend(work).await,
         // Boxed: few pipelines do it, and the future of a pipeline is as large as its largest part.
-        true => Box::pin(looking_outside(outside, work)).await,
+        told => Box::pin(looking_outside(outside, told.version(), work)).await,
     }
 }
 
 async fn looking_outside<X: Transforms, T>(
     (world, control, transforms): (&World, &mut Control, &mut X),
+    told: Option<u64>,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Abort> {
     loop {
@@ -77,7 +79,10 @@ async fn looking_outside<X: Transforms, T>(
         if let Some(done) = control.attend(waited).await? {
             return Ok(done);
         }
-        if look(world, control, transforms).await? {
+        let is_new = look(world, control, transforms).await?;
+        // Sinks that were told of nothing send nothing.
+        let is_other = told.is_some() && transforms.permission().version() != told;
+        if is_new || is_other {
             return Err(Error::transient("what may be sent has changed, and a sink waits").into());
         }
     }

@@ -71,7 +71,6 @@ where
             self.look().await?;
         }
         self.open_epoch()?;
-        let guarded = self.is_guarded();
         for Again { id, letter, entry } in group {
             self.count_again(&letter, &entry);
             self.tally.retried.push(id);
@@ -105,7 +104,8 @@ where
                     slot.batch.push(item);
                     self.tally.sinks[index].written += 1;
                     let outside = (&*self.world, &mut *self.control, &mut self.transforms);
-                    let written = looking(outside, guarded, pin!(slot.sink.write(&mut slot.batch))).await?;
+                    let written =
+                        looking(outside, &self.permission, pin!(slot.sink.write(&mut slot.batch))).await?;
                     written.map_err(|error| error.at(&name))?;
                 }
             }

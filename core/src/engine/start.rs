@@ -165,8 +165,7 @@ where
     }
 
     /// Saves epoch 0, or a bridging epoch at the same positions, with tokens of where the sinks stand now and what they
-    /// say of earlier epochs: the tokens count that as known.
-    /// Saves an epoch in which no record moves; with what the transforms' looks have found, if that `is_new`.
+    /// say of earlier epochs: the tokens count that as known; and with what the transforms' looks have found, if that `is_new`.
     async fn save_bridge(&mut self, first: bool, is_new: bool) -> Result<(), Abort> {
         let epoch = if first { self.checkpoint.epoch } else { self.checkpoint.epoch.next() };
         let mut states = Vec::new();

@@ -357,11 +357,14 @@ impl<T: Transport> Driver<T> {
         self.cx.metrics.withheld(count);
         // What is tried first may be there as it was.
         let is_other = parts.front().map(|part| part.key) != current.left().front().map(|part| part.key);
-        if is_other && current.doubt.take().is_some() {
-            counters.unresolved += 1;
-            self.cx.metrics.unresolved();
+        if is_other && let Some(doubt) = current.doubt.take() {
+            if !doubt.is_told {
+                counters.unresolved += 1;
+                self.cx.metrics.unresolved();
+            }
+            let gone = count + unreadable.len() as u64;
             self.cx.events.alarm(format!(
-                "{count} records may not be sent any more, and the receiver may have got them with a body whose fate is unknown: delete them there, and look for repeats of the others of that body (Idempotency-Key {})",
+                "{gone} records may not be sent any more, and the receiver may have got them with a body whose fate is unknown: delete them there, and look for repeats of the others of that body (Idempotency-Key {})",
                 current.entry.head.key
             ));
         } else if count > 0 {

@@ -119,26 +119,20 @@ impl Opening {
             state.done.iter_mut().for_each(|done| *done = end.min(*done));
             state.split.retain(|split| split.number < end);
             let left = unsettled(&log, &state, token.end)?;
-            // What the receiver refused since is counted as delivered: its dead letters may be gone with the checkpoints. What was
-            // withheld since was not sent, whatever is known of the rest.
+            // What the receiver refused since is counted as delivered: its dead letters may be gone with the checkpoints. So is what
+            // was withheld since: how much of that lay before the token is not known.
             let known = &token.counters;
-            let withheld = state.counters.withheld.max(known.withheld);
-            let withheld_types = match withheld > known.withheld {
-                true => state.counters.types.withheld.clone(),
-                false => known.types.withheld.clone(),
-            };
             state.counters = Counters {
-                delivered: token.sealed.records.saturating_sub(left.records + known.refused + withheld),
+                delivered: token.sealed.records.saturating_sub(left.records + known.refused + known.withheld),
                 refused: known.refused,
                 unresolved: known.unresolved,
                 bytes: token.sealed.bytes.saturating_sub(left.bytes),
                 withdrawn: known.withdrawn,
                 types: TypeCounters {
                     settled: token.sealed.types.without(&left.types),
-                    withheld: withheld_types,
                     ..known.types.clone()
                 },
-                withheld,
+                withheld: known.withheld,
             };
         }
         let changed = saved.as_ref() != Some(&state);

@@ -373,19 +373,16 @@ fn withholding_survives_a_crash_at_every_point() {
 /// Guarantees: the table is looked at all the same, and nothing of them is sent when the receiver is back.
 #[test]
 fn a_pipeline_that_waits_looks_all_the_same() {
-    for delivery in [Delivery::Outbox, Delivery::Direct] {
+    let cases = [(Delivery::Outbox, 5, 3), (Delivery::Direct, 5, 3), (Delivery::Direct, 1_000, 1)];
+    for (delivery, records, withdraws_at) in cases {
         let mut world = of_two();
         world.settings.delivery = delivery;
         world.settings.batch.records = 1;
         world.settings.max_bytes = 500;
-        world.engine.records = 5;
+        world.engine.records = records;
         world.engine.limits.records = 5;
-        world.receiver.behave(Script {
-            too_many: 1.0,
-            withdraws_at: 3,
-            answers_from: 8,
-            ..Script::default()
-        });
+        let script = Script { too_many: 1.0, withdraws_at, answers_from: 12, ..Script::default() };
+        world.receiver.behave(script);
         let table = world.table.clone().unwrap();
         world.receiver.on_withdrawal(move || table.withdraw("ada"));
         let outcome = world.live(None).unwrap().unwrap();
