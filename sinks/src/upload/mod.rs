@@ -101,9 +101,11 @@
 //! The last transforms may say what may be sent ([`Permission`](afferent_core::stage::Permission)). A body says under which version of that it was
 //! sealed. Where the version in force is another, before the first attempt or between two, the body is read back; what is not allowed
 //! is taken out, and what is left replaces the body as the halves of a refused one do. `sifting` says what that means for a body
-//! that the receiver may have. Without a permission nothing is asked: who takes it out of a pipeline lets go what waits. After a fallback
-//! to an older checkpoint what was withheld since counts as delivered, as what was refused since does. What was taken out is settled, and filtered in the account. It stays in the outbox, as what was
+//! that the receiver may have. What was taken out is settled, and filtered in the account. It stays in the outbox, as what was
 //! delivered does, until its segment is removed. What lies behind the body that is under way is looked at when its turn comes.
+//!
+//! Without a permission nothing is asked: who takes it out of a pipeline lets go what waits. After a fallback to an older checkpoint
+//! what was withheld since counts as delivered, as what was refused since does.
 //!
 //! # Dead letters that are withdrawn
 //!
